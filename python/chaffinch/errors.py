@@ -1,0 +1,9 @@
+"""The package's own exceptions. Files that cannot be opened stay `OSError`."""
+
+
+class DataError(ValueError):
+    """The data is not what the recipe or the format promises."""
+
+
+class RecipeError(ValueError):
+    """The recipe cannot mean what it says."""

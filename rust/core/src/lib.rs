@@ -1,0 +1,12 @@
+//! The algorithms of Chaffinch, a stage a room: slices and plain structs in, plain structs out.
+//!
+//! No Python, no Arrow, no files and no clock come in here; `rust/py` is the border that brings them.
+#![forbid(unsafe_code)]
+
+pub mod control;
+pub mod error;
+pub mod hash;
+pub mod text;
+
+pub use control::Control;
+pub use error::{Error, Result};

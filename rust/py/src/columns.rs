@@ -1,0 +1,221 @@
+//! Arrow columns as the core reads them: by row number, in place, over any number of chunks.
+
+use std::borrow::Cow;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, ListArray, StringViewArray, StructArray};
+use arrow_schema::{ArrowError, DataType};
+use chaffinch_core::text::Texts;
+use pyo3_arrow::{PyChunkedArray, PyTable};
+
+use crate::error::Result;
+
+/// Row number -> chunk. A table of 1,613 mapped files has as many chunks, so a plain search per row would cost more than the row.
+struct Chunks<A> {
+    arrays: Vec<A>,
+    starts: Vec<usize>,
+    first_chunk_of_block: Vec<u32>,
+}
+
+const BLOCK_BITS: u32 = 12;
+
+impl<A: Array> Chunks<A> {
+    fn new(arrays: Vec<A>) -> Self {
+        let arrays: Vec<A> = arrays.into_iter().filter(|array| !array.is_empty()).collect();
+        let mut starts = Vec::with_capacity(arrays.len() + 1);
+        let mut rows = 0;
+        for array in &arrays {
+            starts.push(rows);
+            rows += array.len();
+        }
+        starts.push(rows);
+        let mut first_chunk_of_block = Vec::with_capacity((rows >> BLOCK_BITS) + 1);
+        let mut chunk = 0u32;
+        for block in 0..=rows >> BLOCK_BITS {
+            while starts.get(chunk as usize + 1).is_some_and(|&end| end <= block << BLOCK_BITS) {
+                chunk += 1;
+            }
+            first_chunk_of_block.push(chunk);
+        }
+        Self { arrays, starts, first_chunk_of_block }
+    }
+
+    fn len(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    fn locate(&self, row: usize) -> (&A, usize) {
+        let mut chunk = self.first_chunk_of_block[row >> BLOCK_BITS] as usize;
+        while row >= self.starts[chunk + 1] {
+            chunk += 1;
+        }
+        (&self.arrays[chunk], row - self.starts[chunk])
+    }
+}
+
+/// A column of text.
+pub(crate) struct TextColumn(Chunks<StringViewArray>);
+
+impl TextColumn {
+    /// Takes any Arrow text column (string, large, view or dictionary); the text itself is not copied.
+    pub(crate) fn new(chunks: Vec<ArrayRef>) -> Result<Self> {
+        let views = chunks
+            .iter()
+            .map(|chunk| Ok(arrow_cast::cast(chunk, &DataType::Utf8View)?.as_string_view().clone()))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self(Chunks::new(views)))
+    }
+
+    /// From an argument of a Python call.
+    pub(crate) fn from_python(column: PyChunkedArray) -> Result<Self> {
+        Self::new(column.into_inner().0)
+    }
+
+    /// The text of `row`, `None` where it is null.
+    pub(crate) fn text(&self, row: usize) -> Option<&str> {
+        let (array, index) = self.0.locate(row);
+        array.is_valid(index).then(|| array.value(index))
+    }
+}
+
+impl Texts for TextColumn {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn get(&self, row: usize) -> Cow<'_, str> {
+        Cow::Borrowed(self.text(row).unwrap_or_default())
+    }
+}
+
+/// The text fields of Chaffinch's rows, with the compound ones that stages compare: see [`Field`].
+pub(crate) struct RowTexts {
+    instruction: TextColumn,
+    input: TextColumn,
+    references: Chunks<ListArray>,
+    messages: Chunks<ListArray>,
+}
+
+/// What of a row a stage looks at.
+#[derive(Clone, Copy)]
+pub(crate) enum Field {
+    /// The instruction as read.
+    Instruction,
+    /// The input as read.
+    Input,
+    /// Instruction and input, or every turn before the last answer.
+    Prompt,
+    /// The first reference, or the last answer of a conversation.
+    Response,
+    /// All of it.
+    Whole,
+}
+
+impl RowTexts {
+    /// From a table with the store's schema.
+    pub(crate) fn from_python(table: PyTable) -> Result<Self> {
+        let (batches, schema) = table.into_inner();
+        let column = |name: &str| -> Result<Vec<ArrayRef>> {
+            let index = schema.index_of(name)?;
+            Ok(batches.iter().map(|batch| batch.column(index).clone()).collect())
+        };
+        let lists = |name: &str| -> Result<Chunks<ListArray>> {
+            let arrays = column(name)?
+                .iter()
+                .map(|array| {
+                    array.as_list_opt::<i32>().cloned().ok_or_else(|| {
+                        ArrowError::SchemaError(format!("column {name} is {}, not a list", array.data_type())).into()
+                    })
+                })
+                .collect::<Result<Vec<_>>>()?;
+            Ok(Chunks::new(arrays))
+        };
+        Ok(Self {
+            instruction: TextColumn::new(column("instruction")?)?,
+            input: TextColumn::new(column("input")?)?,
+            references: lists("references")?,
+            messages: lists("messages")?,
+        })
+    }
+
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.instruction.len()
+    }
+
+    /// One field of all rows, as a column.
+    pub(crate) fn column(&self, field: Field) -> FieldColumn<'_> {
+        FieldColumn { rows: self, field }
+    }
+
+    fn turns(&self, row: usize) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+        let (array, index) = self.messages.locate(row);
+        if array.is_null(index) {
+            return Vec::new();
+        }
+        let (from, to) = span(array, index);
+        let turns: &StructArray = array.values().as_struct();
+        let (roles, contents) = (turns.column(0).as_string_view(), turns.column(1).as_string_view());
+        (from..to).map(|turn| (Cow::Borrowed(roles.value(turn)), Cow::Borrowed(contents.value(turn)))).collect()
+    }
+
+    fn response(&self, row: usize) -> Cow<'_, str> {
+        let (array, index) = self.references.locate(row);
+        let (from, to) = span(array, index);
+        if from < to {
+            return Cow::Borrowed(array.values().as_string_view().value(from));
+        }
+        let mut turns = self.turns(row);
+        turns.iter().rposition(|(role, _)| role == "assistant").map_or(Cow::Borrowed(""), |at| turns.swap_remove(at).1)
+    }
+
+    fn prompt(&self, row: usize) -> Cow<'_, str> {
+        let turns = self.turns(row);
+        if !turns.is_empty() {
+            let end = turns.iter().rposition(|(role, _)| role == "assistant").unwrap_or(turns.len());
+            return Cow::Owned(join(turns[..end].iter().map(|(_, content)| content.as_ref())));
+        }
+        match (self.instruction.get(row), self.input.get(row)) {
+            (instruction, input) if input.is_empty() => instruction,
+            (instruction, input) if instruction.is_empty() => input,
+            (instruction, input) => Cow::Owned(join([instruction.as_ref(), input.as_ref()].into_iter())),
+        }
+    }
+}
+
+fn span(array: &ListArray, index: usize) -> (usize, usize) {
+    let offsets = array.value_offsets();
+    // Arrow's offsets are i32 and never negative.
+    (offsets[index].unsigned_abs() as usize, offsets[index + 1].unsigned_abs() as usize)
+}
+
+fn join<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    parts.collect::<Vec<_>>().join("\n")
+}
+
+/// One [`Field`] of every row.
+pub(crate) struct FieldColumn<'a> {
+    rows: &'a RowTexts,
+    field: Field,
+}
+
+impl Texts for FieldColumn<'_> {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+    fn get(&self, row: usize) -> Cow<'_, str> {
+        match self.field {
+            Field::Instruction => self.rows.instruction.get(row),
+            Field::Input => self.rows.input.get(row),
+            Field::Prompt => self.rows.prompt(row),
+            Field::Response => self.rows.response(row),
+            Field::Whole => {
+                let turns = self.rows.turns(row);
+                if turns.is_empty() {
+                    Cow::Owned(join([self.rows.prompt(row).as_ref(), self.rows.response(row).as_ref()].into_iter()))
+                } else {
+                    Cow::Owned(join(turns.iter().map(|(_, content)| content.as_ref())))
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The border between the core, Arrow and Python: one small file per stage, and no algorithm.
+
+mod columns;
+mod door;
+mod error;
+
+use pyo3::prelude::*;
+
+/// The private extension module `chaffinch._core`.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::build_info;
+}
+
+/// How this extension was built: version, profile and target, for benchmarks and manifests.
+#[pyfunction]
+fn build_info() -> (&'static str, &'static str, &'static str) {
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    (env!("CARGO_PKG_VERSION"), profile, std::env::consts::ARCH)
+}
