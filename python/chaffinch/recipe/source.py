@@ -1,0 +1,101 @@
+"""What a recipe says about one source of rows."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class Strict(BaseModel):
+    """A part of a recipe: unknown keys are refused and values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Texts = Annotated[list[str], BeforeValidator(_as_list)]
+
+Origin = Literal["human", "model", "unknown"]
+
+Format = Literal[
+    "auto",
+    "instruction",
+    "conversation",
+    "natural-instructions",
+    "cnn-stories",
+    "apps",
+    "quac",
+    "openbookqa",
+]
+
+
+class Fields(Strict):
+    """Where each column comes from, when the source has other names for it. The first name that a row has is taken."""
+
+    instruction: Texts | None = None
+    input: Texts | None = None
+    output: Texts | None = None
+    messages: Texts | None = None
+    task: Texts | None = None
+    category: Texts | None = None
+    language: Texts | None = None
+    licence: Texts | None = None
+
+
+class RowOrigin(Strict):
+    """Sets the origin of the rows whose own field has one of these values."""
+
+    field: str
+    values: Texts
+    prompt: Origin | None = None
+    response: Origin | None = None
+    generator: str | None = None
+
+
+class Edit(Strict):
+    """A named change of the text itself, made while reading; counted in the manifest."""
+
+    name: Literal["strip-suffix", "blank", "lowercase-input", "mathinstruct-reasoning"]
+    field: Literal["instruction", "input", "output"] = "output"
+    values: Texts = Field(
+        default=[], description="strip-suffix: the suffixes; blank: whole texts that mean 'empty'"
+    )
+    fraction: float = Field(
+        default=1.0, ge=0, le=1, description="share of the rows, chosen by a keyed hash of content"
+    )
+
+
+class Source(Strict):
+    """One source: its files, how to read them, and what is known of them."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    files: Texts = Field(description="paths or globs under --data, or hf:org/name[/config][:split]")
+    exclude: Texts = Field(default=[], description="globs under --data to leave out")
+    optional: bool = Field(default=False, description="no matching file is a warning, not an error")
+    format: Format = "auto"
+    fields: Fields = Fields()
+    columns: list[str] | None = Field(default=None, description="column names of a CSV or TSV without header")
+    delimiter: str | None = Field(
+        default=None, description="one character; by default , for .csv and tab for .tsv"
+    )
+    task: str | None = Field(
+        default=None, description="`file`: the file's stem; else a fixed name; default the source's name"
+    )
+    category: str | None = None
+    language: str | None = None
+    licence: str | None = None
+    task_table: str | None = Field(
+        default=None,
+        description="a JSON array (task, category, input_language, output_language) that fills gaps",
+    )
+    edits: list[Edit] = []
+    where: dict[str, Texts] = Field(
+        default={}, description="keep only rows whose own field has one of these values"
+    )
+    registry: str | None = Field(default=None, description="name of the data set in `chaffinch sources`")
+    prompt_origin: Origin | None = None
+    response_origin: Origin | None = None
+    generator: str | None = None
+    row_origins: list[RowOrigin] = []
