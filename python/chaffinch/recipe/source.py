@@ -32,7 +32,7 @@ Format = Literal[
 
 
 class Fields(Strict):
-    """Where each column comes from, when the source has other names for it. The first name that a row has is taken."""
+    """Where each column comes from, by the source's own names; the first name that a row has is taken."""
 
     instruction: Texts | None = None
     input: Texts | None = None
@@ -59,12 +59,8 @@ class Edit(Strict):
 
     name: Literal["strip-suffix", "blank", "lowercase-input", "mathinstruct-reasoning"]
     field: Literal["instruction", "input", "output"] = "output"
-    values: Texts = Field(
-        default=[], description="strip-suffix: the suffixes; blank: whole texts that mean 'empty'"
-    )
-    fraction: float = Field(
-        default=1.0, ge=0, le=1, description="share of the rows, chosen by a keyed hash of content"
-    )
+    values: Texts = Field(default=[], description="the suffixes, or the texts that mean empty")
+    fraction: float = Field(default=1.0, ge=0, le=1, description="share of the rows, by keyed hash")
 
 
 class Source(Strict):
@@ -76,10 +72,8 @@ class Source(Strict):
     optional: bool = Field(default=False, description="no matching file is a warning, not an error")
     format: Format = "auto"
     fields: Fields = Fields()
-    columns: list[str] | None = Field(default=None, description="column names of a CSV or TSV without header")
-    delimiter: str | None = Field(
-        default=None, description="one character; by default , for .csv and tab for .tsv"
-    )
+    columns: list[str] | None = Field(default=None, description="names, when a CSV or TSV has no header")
+    delimiter: str | None = Field(default=None, description="default: comma, tab for .tsv")
     task: str | None = Field(
         default=None, description="`file`: the file's stem; else a fixed name; default the source's name"
     )
@@ -91,9 +85,6 @@ class Source(Strict):
         description="a JSON array (task, category, input_language, output_language) that fills gaps",
     )
     edits: list[Edit] = []
-    where: dict[str, Texts] = Field(
-        default={}, description="keep only rows whose own field has one of these values"
-    )
     registry: str | None = Field(default=None, description="name of the data set in `chaffinch sources`")
     prompt_origin: Origin | None = None
     response_origin: Origin | None = None
