@@ -36,8 +36,6 @@ def spoil(row: Row, how: str) -> str:
         row["conversations" if conversation else _answer_key(row)] = {"text": 17}
     elif how == "missing-field":
         del row["conversations" if conversation else _answer_key(row)]
-    elif how == "missing-input":
-        del row["input"]
     elif how == "empty-references":
         row["output"] = []
     elif how == "invalid-role":

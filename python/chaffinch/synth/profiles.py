@@ -9,7 +9,7 @@ ROWS_PER_FILE = 50_000
 JSONL_BREAKS = ("truncated", "wrong-type", "missing-field", "lone-surrogate")
 ARRAY_BREAKS = ("wrong-type", "missing-field")
 CHAT_BREAKS = ("invalid-role", "wrong-type", "missing-field")
-TASK_BREAKS = ("empty-references", "missing-input", "wrong-type")
+TASK_BREAKS = ("empty-references", "missing-field", "wrong-type")
 FREE_TEXT = (*DUPLICATES, "prompt-duplicate", "evaluation-item", "model-generated", "nan", "broken")
 
 
