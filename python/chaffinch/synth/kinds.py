@@ -76,7 +76,7 @@ def _subject(draw: int) -> str:
 def _alpaca(p: Sequence[int], r: Sequence[int], _: str) -> Row:
     context = paragraph(p[1:4]) if p[0] >> 63 else ""
     request = _REQUESTS[p[0] & 7].format(_subject(p[7]))
-    return {"instruction": request, "input": context, "output": paragraph(r[: 3 if context else 5])}
+    return {"instruction": request, "input": context, "output": paragraph(r[: 2 if context else 4])}
 
 
 def _long(p: Sequence[int], r: Sequence[int], _: str) -> Row:

@@ -143,7 +143,7 @@ def _summary(p: Sequence[int], r: Sequence[int]) -> Answer:
 
 
 def _title(p: Sequence[int], r: Sequence[int]) -> Answer:
-    return paragraph(p[:5]), [title(r[0])]
+    return paragraph(p[:4]), [title(r[0])]
 
 
 def _reading(p: Sequence[int], _: Sequence[int]) -> Answer:
@@ -172,7 +172,7 @@ def _data(p: Sequence[int], r: Sequence[int]) -> Answer:
 
 
 def _simplify(p: Sequence[int], r: Sequence[int]) -> Answer:
-    return paragraph(p[:5]), [sentence(r[0]), sentence(r[1])]
+    return paragraph(p[:4]), [sentence(r[0]), sentence(r[1])]
 
 
 def _question(p: Sequence[int], _: Sequence[int]) -> Answer:
