@@ -6,6 +6,7 @@
 pub mod control;
 pub mod error;
 pub mod hash;
+pub mod read;
 pub mod text;
 
 pub use control::Control;

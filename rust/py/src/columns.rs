@@ -123,7 +123,8 @@ impl RowTexts {
                 .iter()
                 .map(|array| {
                     array.as_list_opt::<i32>().cloned().ok_or_else(|| {
-                        ArrowError::SchemaError(format!("column {name} is {}, not a list", array.data_type())).into()
+                        ArrowError::SchemaError(format!("column {name} is {}, not a list", array.data_type()))
+                            .into()
                     })
                 })
                 .collect::<Result<Vec<_>>>()?;
@@ -155,7 +156,9 @@ impl RowTexts {
         let (from, to) = span(array, index);
         let turns: &StructArray = array.values().as_struct();
         let (roles, contents) = (turns.column(0).as_string_view(), turns.column(1).as_string_view());
-        (from..to).map(|turn| (Cow::Borrowed(roles.value(turn)), Cow::Borrowed(contents.value(turn)))).collect()
+        (from..to)
+            .map(|turn| (Cow::Borrowed(roles.value(turn)), Cow::Borrowed(contents.value(turn))))
+            .collect()
     }
 
     fn response(&self, row: usize) -> Cow<'_, str> {
@@ -165,7 +168,10 @@ impl RowTexts {
             return Cow::Borrowed(array.values().as_string_view().value(from));
         }
         let mut turns = self.turns(row);
-        turns.iter().rposition(|(role, _)| role == "assistant").map_or(Cow::Borrowed(""), |at| turns.swap_remove(at).1)
+        turns
+            .iter()
+            .rposition(|(role, _)| role == "assistant")
+            .map_or(Cow::Borrowed(""), |at| turns.swap_remove(at).1)
     }
 
     fn prompt(&self, row: usize) -> Cow<'_, str> {
@@ -211,7 +217,9 @@ impl Texts for FieldColumn<'_> {
             Field::Whole => {
                 let turns = self.rows.turns(row);
                 if turns.is_empty() {
-                    Cow::Owned(join([self.rows.prompt(row).as_ref(), self.rows.response(row).as_ref()].into_iter()))
+                    Cow::Owned(join(
+                        [self.rows.prompt(row).as_ref(), self.rows.response(row).as_ref()].into_iter(),
+                    ))
                 } else {
                     Cow::Owned(join(turns.iter().map(|(_, content)| content.as_ref())))
                 }
