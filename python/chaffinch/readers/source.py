@@ -34,8 +34,8 @@ class Shard:
     Attributes:
         path: Arrow file with the store's schema.
         quarantine: Arrow file of the rejected records, None when there are none: file (string), position
-            (uint64: line from 1, or index from 0), pointer (string such as `line 12` or `/Instances/3`), reason
-            (string), raw (string, at most 500 characters).
+            (uint64: line from 1, or index from 0), pointer (string such as `line 12` or `/Instances/3`),
+            reason (string), raw (string, at most 500 characters).
         source: the source's name.
         file: the input relative to the data folder, with forward slashes, or `hf:...`.
         file_hash: BLAKE3 of the input's bytes; of several files, of their names and hashes.

@@ -54,7 +54,7 @@ def problems(members: tuple[Path, ...]) -> Iterator[bytes]:
 
 
 def quac(members: tuple[Path, ...]) -> Iterator[bytes]:
-    """QuAC, a row per question: passage and earlier turns are the input, the original answer is the target."""
+    """QuAC, one row per question: passage and past turns are the input, the original answer the target."""
     for path in members:
         content = _content(path)
         try:
@@ -88,7 +88,7 @@ def _questions(paragraph: Json, article: Json) -> Iterator[Json]:
 
 
 def openbookqa(members: tuple[Path, ...]) -> Iterator[bytes]:
-    """OpenBookQA: the stem is the instruction, the lettered choices are the input, the right one the target."""
+    """OpenBookQA: the stem is the instruction, the lettered choices the input, the right one the target."""
     for path in members:
         for line in _content(path).split(b"\n"):
             if not line.strip():
