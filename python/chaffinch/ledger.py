@@ -51,11 +51,9 @@ def _batches(rows: Rows, stage: str, decisions: Decisions) -> Iterator[pa.Record
     order = np.argsort(rows.hash_prefix(decisions.row), kind="stable")
     reasons = pa.array(decisions.reasons, pa.string())
     sources = pa.array([*rows.ranges], pa.string())
-    ends = np.array([end for _, end in rows.ranges.values()], np.int64)
     for start in range(0, len(order), BATCH):
         part = order[start : start + BATCH]
         row = decisions.row[part]
-        source = pa.array(np.searchsorted(ends, row, side="right").astype(np.int32))
         witness = pa.nulls(len(part), pa.string())
         if decisions.witness is not None:
             witness = rows.ids(decisions.witness[part])
@@ -65,7 +63,7 @@ def _batches(rows: Rows, stage: str, decisions: Decisions) -> Iterator[pa.Record
         yield pa.record_batch(
             [
                 rows.ids(row),
-                sources.take(source),
+                sources.take(pa.array(rows.source_codes(row))),
                 pa.array([stage]).take(pa.array(np.zeros(len(part), np.int8))),
                 reasons.take(pa.array(decisions.reason[part])),
                 witness,

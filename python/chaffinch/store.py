@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from chaffinch import _core
 from chaffinch.errors import DataError
 from chaffinch.readers import Shard
+from chaffinch.recipe.source import Source
 
 SCHEMA = pa.schema(
     [
@@ -39,10 +41,10 @@ class Rows:
     Attributes:
         shards: the input files, in order.
         table: the store's columns (ARCHITECTURE.md), memory-mapped: its pages do not count as the process's own memory.
-        ranges: source name -> half-open range of row numbers.
+        ranges: source name -> half-open range of row numbers, in recipe order; empty where nothing was read.
     """
 
-    def __init__(self, shards: Sequence[Shard]) -> None:
+    def __init__(self, shards: Sequence[Shard], sources: Sequence[Source]) -> None:
         self.shards = [shard for shard in shards if shard.rows]
         n_rows = sum(shard.rows for shard in self.shards)
         if n_rows > MAX_ROWS:
@@ -50,9 +52,12 @@ class Rows:
         self.table: Any = pa.concat_tables([_map(shard) for shard in self.shards]) if self.shards else SCHEMA.empty_table()
         self.starts = np.cumsum([0, *(shard.rows for shard in self.shards)])
         self.ranges: dict[str, tuple[int, int]] = {}
-        for shard, start in zip(self.shards, self.starts, strict=False):
-            first, _ = self.ranges.get(shard.source, (int(start), 0))
-            self.ranges[shard.source] = (first, int(start) + shard.rows)
+        end = 0
+        for source in sources:
+            start = end
+            end += sum(shard.rows for shard in self.shards if shard.source == source.name)
+            self.ranges[source.name] = (start, end)
+        self._classes = [source.row_class for source in sources]
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -73,6 +78,17 @@ class Rows:
     def gather(self, rows: np.ndarray) -> Any:
         """Copies `rows` out, in the given order, as one Arrow record batch with the store's columns."""
         return pa.record_batch(_core.gather(self.table, rows))
+
+    def source_codes(self, rows: np.ndarray) -> np.ndarray:
+        """Which source each row is of, as an index into `ranges`."""
+        ends = np.array([end for _, end in self.ranges.values()], np.int64)
+        return np.searchsorted(ends, rows, side="right").astype(np.int32)
+
+    def classes(self, rows: np.ndarray, conversation: np.ndarray) -> Any:
+        """The class of each row: what the recipe says of its source, else `conversation` or `instruction`."""
+        declared = pa.array(self._classes, pa.string()).take(pa.array(self.source_codes(rows)))
+        found = pc.if_else(pa.array(conversation), "conversation", "instruction")
+        return pc.coalesce(declared, found)
 
     def hash_prefix(self, rows: np.ndarray) -> np.ndarray:
         """The first eight bytes of each row's hash, big-endian as uint64: sorts as the hexadecimal digits of the row id do."""

@@ -128,7 +128,7 @@ def assemble(rows: Rows, part: np.ndarray, render: Render, marks: Marks, count: 
     batch = rows.gather(part)
     prompt, response = render(batch)
     conversation = batch["messages"].is_valid()
-    kind = pa.array(rows.classes(part, conversation.to_numpy(zero_copy_only=False)), pa.string())
+    kind = rows.classes(part, conversation.to_numpy(zero_copy_only=False))
     response = response.cast(_TEXT)
     columns = {
         "row_id": rows.ids(part),
