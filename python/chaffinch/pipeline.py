@@ -79,8 +79,11 @@ class Run:
         self.progress.finish(len(self.rows), sum(shard.rejected for shard in self.shards))
         self.read_seconds = time.perf_counter() - started
 
-    def check_bad_rows(self) -> None:
+    def check_bad_rows(self, quarantine: Path) -> None:
         """Fails when more rows are bad than the recipe accepts.
+
+        Args:
+            quarantine: the file that tells them one by one; it stays for the user to look at.
 
         Raises:
             DataError: with the counts by reason.
@@ -90,8 +93,8 @@ class Run:
         if total and rejected / total > self.recipe.max_bad_fraction:
             reasons = ", ".join(f"{reason}: {n:,}" for reason, n in quarantine_reasons(self.shards).items())
             raise DataError(
-                f"{rejected:,} of {total:,} rows are bad ({reasons}), more than max_bad_fraction={self.recipe.max_bad_fraction}\n"
-                "hint: quarantine.parquet says where each is; mend them, exclude their files or raise max_bad_fraction"
+                f"{rejected:,} of {total:,} rows are bad, more than max_bad_fraction={self.recipe.max_bad_fraction}: {reasons}\n"
+                f"hint: {quarantine} says where each is; mend them, exclude their files or raise max_bad_fraction"
             )
         if not len(self.rows):
             raise DataError("no source has a single row\nhint: look at `files:` of the recipe's sources")
@@ -113,6 +116,10 @@ class Run:
         for name, spec, more, run in plan:
             if spec:
                 self._step(name, spec, more, run)
+
+    def in_order(self) -> np.ndarray:
+        """The rows still in, ordered by place: the keyed hash of their content, a shuffle that no other row can change."""
+        return sample.by_place(self.rows, self.alive, self.recipe.seed, threads=self.threads)
 
     def _step(self, name: str, spec: Any, more: Any, run: Callable[[np.ndarray], Decisions]) -> None:
         started = time.perf_counter()
