@@ -20,3 +20,16 @@ class Progress(Protocol):
 
     def finish(self, rows_out: int, removed: int) -> None:
         """The stage is done: so many rows go on, so many went."""
+
+
+class NoProgress:
+    """Tells nobody."""
+
+    def start(self, stage: str, total: int | None, unit: str) -> None:
+        """See `Progress.start`."""
+
+    def advance(self, done: int) -> None:
+        """See `Progress.advance`."""
+
+    def finish(self, rows_out: int, removed: int) -> None:
+        """See `Progress.finish`."""

@@ -7,9 +7,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Account:
-    """Where the rows went: read = quarantined + removed + kept, or `faults` says what does not add up."""
+    """Where the rows went: found = quarantined + removed + kept, or `faults` says what does not add up.
 
-    read: int
+    Attributes:
+        found: rows of the files, bad ones included.
+    """
+
+    found: int
     quarantined: int
     removed: int
     kept: int
@@ -27,13 +31,11 @@ def account(manifest: Mapping[str, Any], mixture_rows: int) -> Account:
     sources = manifest.get("sources") or {}
     quarantined = sum(source["quarantined"] for source in sources.values())
     for name, source in sources.items():
-        out = source["quarantined"] + sum(source["removed"].values()) + source["kept"]
+        out = sum(source["removed"].values()) + source["kept"]
         if source["read"] != out:
-            faults.append(f"source {name}: {source['read']:,} rows read, but {out:,} quarantined, removed or kept")
+            faults.append(f"source {name}: {source['read']:,} rows read, but {out:,} removed or kept")
     for stage in manifest.get("stages") or []:
         removed = sum((stage.get("removed") or {}).values())
-        # Bad rows leave while reading: into the quarantine, which is no stage's removal.
-        removed += quarantined if stage["stage"] == "read" else 0
         if stage["rows_in"] - stage["rows_out"] != removed:
             faults.append(
                 f"stage {stage['stage']}: {stage['rows_in']:,} rows in and {stage['rows_out']:,} out, but {removed:,} removed"
@@ -42,7 +44,7 @@ def account(manifest: Mapping[str, Any], mixture_rows: int) -> Account:
     if kept != mixture_rows:
         faults.append(f"the manifest says that {kept:,} rows are kept, the mixture holds {mixture_rows:,}")
     return Account(
-        read=sum(source["read"] for source in sources.values()),
+        found=sum(source["read"] for source in sources.values()) + quarantined,
         quarantined=quarantined,
         removed=sum(sum(source["removed"].values()) for source in sources.values()),
         kept=kept,

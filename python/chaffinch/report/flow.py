@@ -11,6 +11,9 @@ BEND = 14
 MARGIN = 8
 KEPT_ROOM = 130
 
+# The stage whose removals are the rows that could not be read.
+READ = "read"
+
 
 @dataclass(frozen=True)
 class Strand:
@@ -47,12 +50,13 @@ class Flow:
 
 
 def steps(manifest: Mapping[str, Any]) -> list[tuple[str, int, str]]:
-    """What may take rows away, in order: quarantine first, then every stage that removed some or could have."""
+    """What takes rows away, in order: reading (into the quarantine), then the stages up to the last that removed some."""
     quarantined = sum(source.get("quarantined", 0) for source in (manifest.get("sources") or {}).values())
-    removed = [(stage["stage"], sum((stage.get("removed") or {}).values())) for stage in manifest.get("stages") or []]
+    stages = [stage for stage in manifest.get("stages") or [] if stage["stage"] != READ]
+    removed = [(stage["stage"], sum((stage.get("removed") or {}).values())) for stage in stages]
     # Stages such as format and write pass every row on; drawing them would only thin the picture.
     last = max((index for index, (_, rows) in enumerate(removed) if rows), default=-1)
-    leaving = [(name, rows, "removed") for name, rows in removed[: last + 1] if name != "read" or rows]
+    leaving = [(name, rows, "removed") for name, rows in removed[: last + 1]]
     return [("quarantine", quarantined, "quarantined"), *leaving] if quarantined else leaving
 
 

@@ -17,6 +17,9 @@ TOP_GROUPS = 20
 MOST_LINES = 200
 EXAMPLES = 3
 
+# What describes the build and not its rows; a manifest without it is still worth a report.
+UNSAID = {"chaffinch": "", "build": {}, "started": "", "seconds": 0.0, "peak_memory_bytes": 0, "outputs": []}
+
 
 def contents(folder: Folder) -> dict[str, Any]:
     """The template's variables, from the manifest and one pass over the mixture and the quarantine.
@@ -24,17 +27,18 @@ def contents(folder: Folder) -> dict[str, Any]:
     Raises:
         DataError: a file of the folder is damaged, or the manifest lacks what a manifest has.
     """
-    manifest = folder.manifest
+    manifest = {**UNSAID, **folder.manifest}
     mixture = measure(folder)
     accounted = account(manifest, mixture.rows)
     strata = [_step(step) for step in manifest.get("sample") or []]
     inputs = manifest.get("inputs") or []
     return {
         "manifest": manifest,
+        "recipe": folder.recipe,
         "name": folder.recipe.get("name", folder.path.name),
         "account": accounted,
-        "warnings": [*(manifest.get("warnings") or []), *(_short(step) for step in strata if step["short"])],
-        "flow": draw(accounted.read, steps(manifest)),
+        "warnings": manifest.get("warnings") or [],
+        "flow": draw(accounted.found, steps(manifest)),
         "stages": [_stage(stage, manifest.get("examples") or {}) for stage in folder.stages],
         "sources": manifest.get("sources") or {},
         "source_stages": _source_stages(manifest),
@@ -46,7 +50,7 @@ def contents(folder: Folder) -> dict[str, Any]:
         "notes": _notes(inputs),
         "inputs": inputs[:MOST_LINES],
         "n_inputs": len(inputs),
-        "recipe": yaml.safe_dump(folder.recipe, sort_keys=False, allow_unicode=True, width=100),
+        "yaml": yaml.safe_dump(folder.recipe, sort_keys=False, allow_unicode=True, width=100),
         "most_lines": MOST_LINES,
     }
 
@@ -108,14 +112,8 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
         "strata": strata[:MOST_LINES],
         "n_strata": len(strata),
         "n_short": sum(1 for stratum in strata if stratum["shortfall"]),
-        "short": sum(stratum["shortfall"] or 0 for stratum in strata),
         "sums": {name: sum(stratum[name] or 0 for stratum in strata) for name in ("available", "asked", "taken", "shortfall")},
     }
-
-
-def _short(step: Mapping[str, Any]) -> str:
-    strata = "1 stratum" if step["n_short"] == 1 else f"{step['n_short']:,} strata"
-    return f"The sample by {step['by']} is {step['short']:,} rows short of what was asked, in {strata}"
 
 
 def _stratum(value: object) -> str:
