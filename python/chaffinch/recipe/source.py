@@ -92,6 +92,7 @@ class Source(Strict):
         description="a JSON array (task, category, input_language, output_language) that fills gaps",
     )
     edits: list[Edit] = []
+    row_class: str | None = Field(default=None, alias="class", description="as the report and min_class_share count it")
     registry: str | None = Field(default=None, description="name of the data set in `chaffinch sources`")
     prompt_origin: Origin | None = None
     response_origin: Origin | None = None

@@ -1,0 +1,45 @@
+"""`chaffinch recipes`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from chaffinch.cli import options
+
+
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Show this recipe, resolved.", show_default=False)
+    ] = None,
+    overrides: options.Set = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a recipe, for editors.")] = False,
+) -> None:
+    """Lists the shipped recipes, or shows one with its base, mode and defaults filled in."""
+    import yaml
+
+    from chaffinch.cli.screen import print_json, table
+    from chaffinch.recipe.load import load_recipe, parse_set, shipped
+    from chaffinch.report.visible import visible
+
+    if schema:
+        print_json(recipe_schema())
+    elif name is not None:
+        values = load_recipe(name, parse_set(overrides or [])).json_values()
+        typer.echo(visible(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)), nl=False)
+    else:
+        rows = [(known, " ".join(load_recipe(known).description.split())) for known in shipped()]
+        table(["recipe", "what it makes"], rows)
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The JSON schema of a recipe file: the recipe's own, and the keys that are gone once it is resolved."""
+    from chaffinch.recipe.model import Recipe
+
+    schema = Recipe.model_json_schema(by_alias=True)
+    required = schema.pop("required")
+    schema["anyOf"] = [{"required": required}, {"required": ["base"]}]
+    schema["properties"] |= {
+        "base": {"type": "string", "description": "a recipe to lay this one over: a shipped name, or a file beside this one"},
+        "modes": {"type": "object", "additionalProperties": {"type": "object"}, "description": "named deltas; `mode:` picks one"},
+    }
+    return schema

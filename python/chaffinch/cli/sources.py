@@ -1,0 +1,2 @@
+def sources() -> None:
+    """x"""

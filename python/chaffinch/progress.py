@@ -1,0 +1,48 @@
+"""How a build tells whoever watches it how far it is."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Receives one `start`, any number of `advance` and one `finish` for each stage, stages one after the other."""
+
+    def start(self, stage: str, total: int | None, unit: str) -> None:
+        """A stage begins.
+
+        Args:
+            stage: the stage's name, as the recipe has it.
+            total: how many units there are to do, or None when that is not known.
+            unit: what is counted, in the plural: `rows`, `bytes`.
+        """
+
+    def advance(self, done: int) -> None:
+        """So many units are done since the stage's start: an absolute count, never lower than the one before."""
+
+    def finish(self, rows_out: int, removed: int) -> None:
+        """The stage is done: so many rows go on, so many went."""
+
+
+class NoProgress:
+    """Tells nobody."""
+
+    def start(self, stage: str, total: int | None, unit: str) -> None:
+        """See `Progress.start`."""
+
+    def advance(self, done: int) -> None:
+        """See `Progress.advance`."""
+
+    def finish(self, rows_out: int, removed: int) -> None:
+        """See `Progress.finish`."""
+
+
+class NoProgress:
+    """Watches nothing."""
+
+    def start(self, stage: str, total: int | None, unit: str) -> None:
+        """Nothing."""
+
+    def advance(self, done: int) -> None:
+        """Nothing."""
+
+    def finish(self, rows_out: int, removed: int) -> None:
+        """Nothing."""
