@@ -42,7 +42,7 @@ pub(crate) struct TemplateSpec {
 #[pyfunction]
 #[pyo3(signature = (table, rows, template, *, threads=None, progress=None))]
 #[expect(clippy::needless_pass_by_value, reason = "pyo3 makes them for this call")]
-pub(crate) fn format(
+pub(crate) fn render(
     py: Python<'_>,
     table: PyTable,
     rows: PyArray,

@@ -29,7 +29,7 @@ mod _core {
     #[pymodule_export]
     use crate::factorize::factorize;
     #[pymodule_export]
-    use crate::format::format;
+    use crate::format::render;
     #[pymodule_export]
     use crate::gather::{gather, row_ids, write_jsonl};
     #[pymodule_export]
