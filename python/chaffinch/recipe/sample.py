@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from chaffinch.recipe.source import Strict, Texts
 
@@ -39,6 +39,11 @@ def _number(value: object) -> object:
 
 Count = Annotated[int, BeforeValidator(_whole)]
 Share = Annotated[float, BeforeValidator(_share)]
+# Told apart before they are read, so that one wrong number is reported once.
+Shares = Annotated[
+    Annotated[Share, Tag("one")] | Annotated[dict[str, Share], Tag("each")],
+    Discriminator(lambda value: "each" if isinstance(value, dict) else "one"),
+]
 Weight = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
 
 
@@ -57,7 +62,7 @@ class Sample(Strict):
     )
     rows: dict[str, Count] | None = None
     rows_each: Count | None = None
-    fraction: Share | dict[str, Share] | None = None
+    fraction: Shares | None = None
     total: Count | None = None
     method: Method = Field(default="proportional", description="how a total is shared out")
     cap: Count | None = Field(default=None, description="rows beyond which a stratum weighs no more")
@@ -67,12 +72,6 @@ class Sample(Strict):
     others: Literal["drop", "keep", "error"] = Field(
         default="error", description="strata that rows, fraction or weights do not name"
     )
-
-    @field_validator("fraction", mode="before")
-    @classmethod
-    def _one_message(cls, value: object, _info: ValidationInfo) -> object:
-        # Tried as each member of the union, one wrong number would be reported twice.
-        return value if isinstance(value, dict) or value is None else _share(value)
 
     @model_validator(mode="after")
     def _means_one_thing(self) -> Self:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from chaffinch import _core
-from chaffinch.columns import to_arrow, to_labels, to_numpy
+from chaffinch.columns import to_arrow, to_labels, to_numpy, to_texts
 from chaffinch.decisions import Decisions, Rows
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.recipe.sample import Method, Sample, Shortfall
@@ -142,7 +142,7 @@ def sample(
         [taken.get(name, 0) if label in quotas else 0 for label, name in zip(labels, names, strict=True)],
         np.uint64,
     )
-    key_column = None if keys is None else to_arrow(keys, "keys")
+    key_column = None if keys is None else _keys(keys, sum(have.values()))
     picks = pa.table(_core.select(codes, pa.array(quota), seed=_seed(seed), keys=key_column, threads=threads))
     index = picks["stratum"].combine_chunks().cast(pa.int32())
     stratum = pa.DictionaryArray.from_arrays(index, pa.array(labels, pa.string()))
@@ -311,6 +311,18 @@ def _quotas(step: Sample, present: Mapping[str, int]) -> pa.Table:
 
 def _taken(report: pa.Table) -> dict[str, int]:
     return dict(zip(report["stratum"].to_pylist(), report["taken"].to_pylist(), strict=True))
+
+
+def _keys(keys: Any, rows: int) -> pa.ChunkedArray:
+    column = to_arrow(keys, "keys")
+    if len(column) != rows:
+        raise ValueError(f"keys has {len(column)} rows and strata has {rows}")
+    if column.null_count > 0:
+        raise ValueError(
+            f"keys has {column.null_count} nulls\nhint: give every row a key, or draw by row number"
+        )
+    is_hash = pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == 16
+    return column if is_hash or pa.types.is_integer(column.type) else to_texts(column, "keys")["keys"]
 
 
 def _seed(seed: int) -> int:

@@ -1,8 +1,8 @@
 //! Border of `chaffinch_core::sample`.
 
+use arrow_array::UInt32Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt32Type, UInt64Type};
-use arrow_array::{Array, UInt32Array};
 use arrow_schema::DataType;
 use chaffinch_core::hash::{self, ContentHash, Hashes};
 use chaffinch_core::sample::{self as core, Request, Shortfall, Weights};
@@ -72,11 +72,6 @@ impl Hashes for RowNumbers {
 fn content_of(keys: PyChunkedArray, control: &Control) -> Result<Box<dyn Hashes>> {
     if matches!(keys.data_type(), DataType::FixedSizeBinary(_)) {
         return Ok(Box::new(HashColumn::new(keys.into_inner().0)?));
-    }
-    let nulls: usize = keys.chunks().iter().map(Array::null_count).sum();
-    if nulls > 0 {
-        let hint = "give every row a key, or leave the keys out to draw by row number";
-        return Err(Error::Data { problem: format!("keys has {nulls} nulls"), hint }.into());
     }
     if !keys.data_type().is_integer() {
         let texts = TextColumn::from_python(keys)?;
