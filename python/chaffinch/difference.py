@@ -1,5 +1,6 @@
 """What differs between two builds: the rows gained and lost, why, and the recipe keys behind it."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ _SCHEMA = pa.schema([(name, pa.string()) for name in ("row_id", "source", "stage
 
 @dataclass(frozen=True)
 class Change:
-    """A recipe key with two values; None when the recipe does not have it, which `missing` tells from a null."""
+    """A recipe key with its two values; None also where a recipe does not have it."""
 
     key: str
     before: Any
@@ -94,7 +95,12 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
     """The keys whose values differ, dotted as `--set` takes them; a list's items go by their `name`, else by number."""
     first, second = dict(_flat(before)), dict(_flat(after))
     keys = sorted({*first, *second})
-    return [Change(key, first.get(key), second.get(key)) for key in keys if (key in first, first.get(key)) != (key in second, second.get(key))]
+    return [Change(key, first.get(key), second.get(key)) for key in keys if _written(first, key) != _written(second, key)]
+
+
+def _written(values: Mapping[str, Any], key: str) -> str | None:
+    # As JSON, because 1, 1.0 and true are equal in Python and not in a recipe.
+    return json.dumps(values[key], sort_keys=True) if key in values else None
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
