@@ -31,8 +31,8 @@ class Difference:
 
     Attributes:
         common: rows that both mixtures have.
-        gained: rows that only the second has. Columns row_id, source, stage and reason (string): the stage and reason that removed the row from
-            the first build; null when that build never had it.
+        gained: rows that only the second has. Columns row_id, source, stage and reason (string): the stage
+            and reason that removed the row from the first build; null when that build never had it.
         lost: rows that only the first has, with the stage and reason of the second build.
         recipe: the recipe keys whose values differ, sorted.
     """
@@ -48,7 +48,9 @@ class Difference:
             "common": self.common,
             "gained": summary(self.gained),
             "lost": summary(self.lost),
-            "recipe": [{"key": change.key, "before": change.before, "after": change.after} for change in self.recipe],
+            "recipe": [
+                {"key": change.key, "before": change.before, "after": change.after} for change in self.recipe
+            ],
         }
 
 
@@ -80,11 +82,14 @@ def summary(rows: pa.Table) -> dict[str, Any]:
         rows: the columns of `Difference.gained`.
 
     Returns:
-        rows, sources (source -> rows, most first) and reasons (a list of stage, reason, rows and up to three examples, most first).
+        rows, sources (source -> rows, most first) and reasons (a list of stage, reason, rows and up to three
+        examples, most first).
     """
     sources = Counter(dict(_counted(rows, ["source"])))
     reasons = []
-    for (stage, reason), count in sorted(_counted(rows, ["stage", "reason"]), key=lambda item: (-item[1], str(item[0]))):
+    for (stage, reason), count in sorted(
+        _counted(rows, ["stage", "reason"]), key=lambda item: (-item[1], str(item[0]))
+    ):
         same = pc.and_(_same(rows["stage"], stage), _same(rows["reason"], reason))
         examples = rows.filter(same).slice(0, EXAMPLES)["row_id"].to_pylist()
         reasons.append({"stage": stage, "reason": reason, "rows": count, "examples": examples})
@@ -92,10 +97,14 @@ def summary(rows: pa.Table) -> dict[str, Any]:
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """The keys whose values differ, dotted as `--set` takes them; a list's items go by their `name`, else by number."""
+    """The keys whose values differ, dotted as `--set` takes them: list items by `name`, else by number."""
     first, second = dict(_flat(before)), dict(_flat(after))
     keys = sorted({*first, *second})
-    return [Change(key, first.get(key), second.get(key)) for key in keys if _written(first, key) != _written(second, key)]
+    return [
+        Change(key, first.get(key), second.get(key))
+        for key in keys
+        if _written(first, key) != _written(second, key)
+    ]
 
 
 def _written(values: Mapping[str, Any], key: str) -> str | None:
@@ -118,7 +127,9 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 def _rows(folder: Folder) -> Any:
     schema = pa.schema([_SCHEMA.field("row_id"), _SCHEMA.field("source")])
-    return pa.Table.from_batches((batch.cast(schema) for _, batch in folder.mixture(["row_id", "source"])), schema)
+    return pa.Table.from_batches(
+        (batch.cast(schema) for _, batch in folder.mixture(["row_id", "source"])), schema
+    )
 
 
 def _without(rows: Any, others: Any) -> Any:
@@ -126,7 +137,7 @@ def _without(rows: Any, others: Any) -> Any:
 
 
 def _with_reasons(rows: Any, other: Folder) -> pa.Table:
-    """Adds the stage and reason for which the other build removed each of `rows`; null where it never read them."""
+    """Adds why the other build removed each of `rows`: stage and reason, null where it never read them."""
     columns = ["row_id", "stage", "reason"]
     schema = pa.schema([_SCHEMA.field(name) for name in columns])
     wanted = rows["row_id"].combine_chunks()
@@ -138,13 +149,17 @@ def _with_reasons(rows: Any, other: Folder) -> pa.Table:
     removed = pa.concat_tables(found)
     where = pc.index_in(rows["row_id"], removed["row_id"].combine_chunks())
     return pa.table(
-        [rows["row_id"], rows["source"], removed["stage"].take(where), removed["reason"].take(where)], schema=_SCHEMA
+        [rows["row_id"], rows["source"], removed["stage"].take(where), removed["reason"].take(where)],
+        schema=_SCHEMA,
     )
 
 
 def _counted(rows: pa.Table, names: list[str]) -> list[tuple[Any, int]]:
     counted = rows.group_by(names).aggregate([([], "count_all")]).to_pylist()
-    return [(row[names[0]] if len(names) == 1 else tuple(row[name] for name in names), row["count_all"]) for row in counted]
+    return [
+        (row[names[0]] if len(names) == 1 else tuple(row[name] for name in names), row["count_all"])
+        for row in counted
+    ]
 
 
 def _same(column: Any, value: str | None) -> Any:

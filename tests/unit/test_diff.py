@@ -9,19 +9,28 @@ from chaffinch.difference import Change, changes
 from chaffinch.errors import DataError
 
 
-def build(out: Path, kept: range, removed: dict[int, tuple[str, str]] | None = None, kind: str = "parquet") -> Path:
+def build(
+    out: Path, kept: range, removed: dict[int, tuple[str, str]] | None = None, kind: str = "parquet"
+) -> Path:
     rows = [kept_row(kept_id(number, "a" if number % 2 else "b")) for number in kept]
-    gone = [removed_row(kept_id(number, "a" if number % 2 else "b"), *why) for number, why in (removed or {}).items()]
+    gone = [
+        removed_row(kept_id(number, "a" if number % 2 else "b"), *why)
+        for number, why in (removed or {}).items()
+    ]
     return finished_build(out, rows, gone, kind=kind)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "datasets"])
 def test_rows_are_gained_and_lost_with_the_other_builds_reasons(tmp_path: Path, kind: str) -> None:
     first = build(tmp_path / "first", range(10), {10: ("sample", "over the quota")}, kind)
-    second = build(tmp_path / "second", range(4, 13), {0: ("dedup", "copy"), 1: ("dedup", "copy"), 2: ("clean", "short")})
+    second = build(
+        tmp_path / "second", range(4, 13), {0: ("dedup", "copy"), 1: ("dedup", "copy"), 2: ("clean", "short")}
+    )
     difference = cf.diff(first, second)
     assert difference.common == 6
-    gained = {(row["row_id"], row["source"], row["stage"], row["reason"]) for row in difference.gained.to_pylist()}
+    gained = {
+        (row["row_id"], row["source"], row["stage"], row["reason"]) for row in difference.gained.to_pylist()
+    }
     assert gained == {
         (kept_id(10, "b"), "b", "sample", "over the quota"),
         (kept_id(11), "a", None, None),
@@ -62,7 +71,9 @@ def test_the_tables_have_the_same_columns_when_empty(tmp_path: Path) -> None:
 def test_a_missing_ledger_gives_no_reasons(tmp_path: Path) -> None:
     first, second = build(tmp_path / "first", range(5)), build(tmp_path / "second", range(4))
     (second / "ledger.parquet").unlink()
-    assert cf.diff(first, second).lost.to_pylist() == [{"row_id": kept_id(4, "b"), "source": "b", "stage": None, "reason": None}]
+    assert cf.diff(first, second).lost.to_pylist() == [
+        {"row_id": kept_id(4, "b"), "source": "b", "stage": None, "reason": None}
+    ]
 
 
 def test_recipe_keys_are_dotted_and_named_items_go_by_name() -> None:

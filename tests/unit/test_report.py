@@ -53,7 +53,9 @@ def test_headline_numbers_add_up_and_have_separators(tmp_path: Path) -> None:
     kept = [kept_row(kept_id(number)) for number in range(1_234)]
     removed = [removed_row(kept_id(number, "b"), "dedup", "duplicate of prompt") for number in range(2_000)]
     text = page(finished_build(tmp_path / "out", kept, removed, [bad_row()])).text
-    assert "Every row is accounted for: 3,235 in the files = 1,234 kept + 2,000 removed + 1 quarantined." in text
+    assert (
+        "Every row is accounted for: 3,235 in the files = 1,234 kept + 2,000 removed + 1 quarantined." in text
+    )
     assert "duplicate of prompt 2,000 61.8 %" in text
 
 
@@ -75,17 +77,33 @@ def hostile_build(out: Path) -> Path:
     bad = [bad_row(reason=text, raw=text, file=text) for text in HOSTILE]
     examples = {
         "clean": {
-            text: [{"row_id": text, "prompt": text, "response": text, "witness": text, "witness_prompt": text, "score": 0.5}]
+            text: [
+                {
+                    "row_id": text,
+                    "prompt": text,
+                    "response": text,
+                    "witness": text,
+                    "witness_prompt": text,
+                    "score": 0.5,
+                }
+            ]
             for text in HOSTILE
         }
     }
-    finished_build(out, kept, removed, bad, examples=examples, warnings=HOSTILE, classes=dict.fromkeys(HOSTILE, 1))
+    finished_build(
+        out, kept, removed, bad, examples=examples, warnings=HOSTILE, classes=dict.fromkeys(HOSTILE, 1)
+    )
     manifest = json.loads((out / "manifest.json").read_text())
     for number, text in enumerate(HOSTILE):
-        manifest["inputs"].append({**manifest["inputs"][0], "file": text, "source": text, "hash": text, "notes": {text: text}})
+        manifest["inputs"].append(
+            {**manifest["inputs"][0], "file": text, "source": text, "hash": text, "notes": {text: text}}
+        )
         manifest["stages"][1]["notes"][text] = text
         manifest["sample"].append(
-            {"by": [text], "strata": [{"stratum": text, "available": 1, "asked": 2, "taken": 1, "shortfall": 1}]}
+            {
+                "by": [text],
+                "strata": [{"stratum": text, "available": 1, "asked": 2, "taken": 1, "shortfall": 1}],
+            }
         )
         manifest["recipe"][f"key {number}"] = text
         manifest["outputs"].append({**manifest["outputs"][0], "file": text, "hash": text})
@@ -101,11 +119,22 @@ def test_text_from_data_neither_acts_nor_hides(tmp_path: Path) -> None:
     tags = {tag for tag, _ in found.elements}
     assert not tags & {"script", "img", "iframe", "object", "embed", "link", "base", "form"}
     assert not [name for _, attributes in found.elements for name in attributes if name.startswith("on")]
-    assert {tag for tag, _ in found.elements if tag in {"style", "title", "head", "body"}} == {"style", "title", "head", "body"}
+    assert {tag for tag, _ in found.elements if tag in {"style", "title", "head", "body"}} == {
+        "style",
+        "title",
+        "head",
+        "body",
+    }
     assert sum(tag == "style" for tag, _ in found.elements) == 1
     hidden = {character for character in html if not character.isprintable() and character not in "\n\t"}
     assert not hidden
-    for shown in ("<script>alert(1)</script>", "{{7*7}} {% include 'report.html.jinja' %}", "⟨U+202E⟩ txt.exe", "␛[31m", "&#0;"):
+    for shown in (
+        "<script>alert(1)</script>",
+        "{{7*7}} {% include 'report.html.jinja' %}",
+        "⟨U+202E⟩ txt.exe",
+        "␛[31m",
+        "&#0;",
+    ):
         assert shown in found.text
 
 
@@ -114,8 +143,14 @@ def test_the_page_loads_nothing(tmp_path: Path) -> None:
     found = Page(html)
     policy = next(attributes["content"] for _, attributes in found.elements if attributes.get("http-equiv"))
     assert policy == "default-src 'none'; style-src 'unsafe-inline'"
-    assert not [attributes for _, attributes in found.elements if {"src", "srcset", "action", "data"} & attributes.keys()]
-    assert all(str(attributes["href"]).startswith("#") for _, attributes in found.elements if "href" in attributes)
+    assert not [
+        attributes
+        for _, attributes in found.elements
+        if {"src", "srcset", "action", "data"} & attributes.keys()
+    ]
+    assert all(
+        str(attributes["href"]).startswith("#") for _, attributes in found.elements if "href" in attributes
+    )
     style = html.split("<style>")[1].split("</style>")[0]
     assert "url(" not in style
     assert "@import" not in style
@@ -123,16 +158,32 @@ def test_the_page_loads_nothing(tmp_path: Path) -> None:
 
 def test_a_long_text_is_cut_and_says_so(tmp_path: Path) -> None:
     text = "grain " * 200_000
-    rows = [{"row_id": kept_id(9), "prompt": text, "response": None, "witness": None, "witness_prompt": None, "score": None}]
+    rows = [
+        {
+            "row_id": kept_id(9),
+            "prompt": text,
+            "response": None,
+            "witness": None,
+            "witness_prompt": None,
+            "score": None,
+        }
+    ]
     removed = [removed_row(kept_id(9), "clean", "too long")]
-    path = write_report(finished_build(tmp_path / "out", removed=removed, bad=[bad_row(raw=text)], examples={"clean": {"too long": rows}}))
+    path = write_report(
+        finished_build(
+            tmp_path / "out", removed=removed, bad=[bad_row(raw=text)], examples={"clean": {"too long": rows}}
+        )
+    )
     assert path.stat().st_size < 100_000
     assert Page(path.read_text(encoding="utf-8")).text.count("… 1,199,300 more characters") == 2
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "datasets"])
 def test_every_format_gives_the_same_report(tmp_path: Path, kind: str) -> None:
-    kept = [kept_row(kept_id(number), prompt="word " * number, category="café" if number % 2 else None) for number in range(9)]
+    kept = [
+        kept_row(kept_id(number), prompt="word " * number, category="café" if number % 2 else None)
+        for number in range(9)
+    ]
     expected = write_report(finished_build(tmp_path / "parquet", kept)).read_bytes()
     assert write_report(finished_build(tmp_path / kind, kept, kind=kind)).read_bytes() == expected
 
@@ -146,8 +197,14 @@ def test_a_row_longer_than_a_block_of_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"sources": {"a": {"read": 5, "quarantined": 0, "removed": {}, "kept": 3}}}, "source a: 5 rows read, but 3 removed or kept"),
-        ({"sources": {"a": {"read": 2, "quarantined": 0, "removed": {}, "kept": 2}}}, "2 rows are kept, the mixture holds 3"),
+        (
+            {"sources": {"a": {"read": 5, "quarantined": 0, "removed": {}, "kept": 3}}},
+            "source a: 5 rows read, but 3 removed or kept",
+        ),
+        (
+            {"sources": {"a": {"read": 2, "quarantined": 0, "removed": {}, "kept": 2}}},
+            "2 rows are kept, the mixture holds 3",
+        ),
     ],
 )
 def test_rows_that_vanish_are_shouted_about(tmp_path: Path, changes: dict[str, Any], fault: str) -> None:

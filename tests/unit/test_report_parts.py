@@ -1,4 +1,5 @@
 import re
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -17,8 +18,15 @@ def plain_words(text: str | None) -> int:
     return len(re.findall(r"[^\t\n\x0b\x0c\r ]+", text or ""))
 
 
-@given(st.lists(texts, max_size=20), st.sampled_from([pa.string(), pa.large_string()]), st.integers(0, 5), st.integers(0, 20))
-def test_words_are_counted_as_plain_python_does(values: list[str | None], kind: pa.DataType, start: int, length: int) -> None:
+@given(
+    st.lists(texts, max_size=20),
+    st.sampled_from([pa.string(), pa.large_string()]),
+    st.integers(0, 5),
+    st.integers(0, 20),
+)
+def test_words_are_counted_as_plain_python_does(
+    values: list[str | None], kind: pa.DataType, start: int, length: int
+) -> None:
     array = pa.array(values, kind).slice(start, length)
     assert count_words(array).tolist() == [plain_words(text) for text in values[start : start + length]]
 
@@ -39,7 +47,9 @@ def test_bins_cover_every_length_once() -> None:
     lengths.counts[:] = 1
     bins = lengths.bins()
     assert [first for first, _, _ in bins] == EDGES == sorted(set(EDGES))
-    assert all(last is not None and last + 1 == following for (_, last, _), (following, _, _) in zip(bins, bins[1:], strict=False))
+    assert all(
+        last is not None and last + 1 == following for (_, last, _), (following, _, _) in pairwise(bins)
+    )
     assert bins[-1][1] is None
     assert sum(rows for _, _, rows in bins) == LONGEST + 1
 
@@ -58,7 +68,9 @@ def test_nothing_has_no_lengths() -> None:
 
 @given(st.lists(st.integers(0, 10**7), max_size=12), st.integers(0, 10**7))
 def test_the_flow_keeps_its_strands_apart_and_its_numbers_exact(leaving: list[int], kept: int) -> None:
-    flow = draw(sum(leaving) + kept, [(f"stage {number}", rows, "removed") for number, rows in enumerate(leaving)])
+    flow = draw(
+        sum(leaving) + kept, [(f"stage {number}", rows, "removed") for number, rows in enumerate(leaving)]
+    )
     if flow is None:
         assert sum(leaving) + kept == 0
         return
@@ -67,9 +79,12 @@ def test_the_flow_keeps_its_strands_apart_and_its_numbers_exact(leaving: list[in
     assert all(bool(strand.path) == bool(strand.rows) for strand in flow.strands)
     edges = [[float(x) for x in re.findall(r"L([\d.]+) ", strand.path)] for strand in flow.strands]
     spans = [(min(xs), max(xs)) for xs in edges if xs]
-    assert all(before[1] < after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] < after[0] for before, after in pairwise(spans))
     assert all(end - start < SPACING for start, end in spans)
-    assert all(0 <= number <= max(flow.width, flow.height) for number in map(float, re.findall(r"\d+\.?\d*", flow.band)))
+    assert all(
+        0 <= number <= max(flow.width, flow.height)
+        for number in map(float, re.findall(r"\d+\.?\d*", flow.band))
+    )
 
 
 @pytest.mark.parametrize(

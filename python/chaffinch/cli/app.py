@@ -1,5 +1,6 @@
 """The verbs, put together."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -35,13 +36,14 @@ def _print_version(wanted: bool) -> None:
 @app.callback(epilog="Example: chaffinch build quickstart --data data/ --out out/")
 def chaffinch(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Picks the rows worth training on, and says why each of the others went."""
 
 
-EXAMPLES = {
+EXAMPLES: dict[Callable[..., None], list[str]] = {
     build: [
         "chaffinch build quickstart --data data/ --out out/",
         "chaffinch build recipe.yaml --data data/ --out out/ --set seed=7 --set sources.lima.optional=true",
@@ -49,7 +51,11 @@ EXAMPLES = {
     plan: ["chaffinch plan quickstart --data data/ --out out/"],
     why: ["chaffinch why out/ lima/lima/0f3c9a1be2d47785", "chaffinch why out/ lima/lima/0f3c --json"],
     diff: ["chaffinch diff out-before/ out-after/"],
-    recipes: ["chaffinch recipes", "chaffinch recipes quickstart", "chaffinch recipes --schema > recipe.schema.json"],
+    recipes: [
+        "chaffinch recipes",
+        "chaffinch recipes quickstart",
+        "chaffinch recipes --schema > recipe.schema.json",
+    ],
     sources: ["chaffinch sources", "chaffinch sources LIMA --json"],
     synth: ["chaffinch synth --out demo/data --rows 20000 --profile demo"],
     report: ["chaffinch report out/"],

@@ -16,10 +16,17 @@ def build(
     data: options.Data,
     out: Annotated[
         Path,
-        typer.Option("--out", metavar="DIR", help="The output folder; an earlier build's is replaced.", show_default=False),
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="The output folder; an earlier build's is replaced.",
+            show_default=False,
+        ),
     ],
     overrides: options.Set = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; default all cores. The result is the same.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads; default all cores. The result is the same.")
+    ] = None,
     cache: options.Cache = None,
     as_json: options.Json = False,
 ) -> None:
@@ -31,7 +38,9 @@ def build(
 
     changes = parse_set(overrides or [])
     with shown_progress() as progress:
-        result = build_mixture(recipe, data=data, out=out, set=changes, threads=threads, cache=cache, progress=progress)
+        result = build_mixture(
+            recipe, data=data, out=out, set=changes, threads=threads, cache=cache, progress=progress
+        )
     if as_json:
         print_json(_values(result))
         return

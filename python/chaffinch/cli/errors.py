@@ -1,4 +1,7 @@
-"""What the command line says when something is wrong: a message, a hint, an exit code, and never a traceback for what the user can mend."""
+"""What the command line says when something is wrong: a message, a hint, an exit code.
+
+What the user can mend never gives a traceback; our own mistakes do.
+"""
 
 import errno
 from typing import Any
@@ -21,7 +24,10 @@ class Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            typer.echo("interrupted: what was read and decided so far is kept, the same command goes on from there", err=True)
+            typer.echo(
+                "interrupted: what was read and decided so far is kept, the same command goes on from there",
+                err=True,
+            )
             raise typer.Exit(INTERRUPTED) from None
         except RecipeError as error:
             _tell(error)

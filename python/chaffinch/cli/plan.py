@@ -12,7 +12,8 @@ def plan(
     recipe: options.Recipe,
     data: options.Data,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The build's output folder, to see what is cached.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The build's output folder, to see what is cached."),
     ] = None,
     overrides: options.Set = None,
     cache: options.Cache = None,

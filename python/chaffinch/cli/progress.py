@@ -109,7 +109,7 @@ class BarProgress:
 
     def finish(self, rows_out: int, removed: int) -> None:
         """See `Progress.finish`."""
-        # A stage found in the cache never advances, and one without rows has a total of nothing: both are done.
+        # A stage found in the cache never advances, and one without rows has no total: both are done.
         total = self._total or 1
         self.live.update(self._task, total=total, completed=total, note=outcome(rows_out, removed))
         self.live.stop_task(self._task)

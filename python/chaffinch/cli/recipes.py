@@ -12,7 +12,9 @@ def recipes(
         str | None, typer.Argument(metavar="NAME", help="Show this recipe, resolved.", show_default=False)
     ] = None,
     overrides: options.Set = None,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a recipe, for editors.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of a recipe, for editors.")
+    ] = False,
 ) -> None:
     """Lists the shipped recipes, or shows one with its base, mode and defaults filled in."""
     import yaml
@@ -39,7 +41,14 @@ def recipe_schema() -> dict[str, Any]:
     required = schema.pop("required")
     schema["anyOf"] = [{"required": required}, {"required": ["base"]}]
     schema["properties"] |= {
-        "base": {"type": "string", "description": "a recipe to lay this one over: a shipped name, or a file beside this one"},
-        "modes": {"type": "object", "additionalProperties": {"type": "object"}, "description": "named deltas; `mode:` picks one"},
+        "base": {
+            "type": "string",
+            "description": "a recipe to lay this one over: a shipped name, or a file beside this one",
+        },
+        "modes": {
+            "type": "object",
+            "additionalProperties": {"type": "object"},
+            "description": "named deltas; `mode:` picks one",
+        },
     }
     return schema

@@ -1,4 +1,4 @@
-"""Printing: results go to stdout, everything else to stderr, and text from data never acts on the terminal."""
+"""Printing: results go to stdout, the rest to stderr, and text from data never acts on the terminal."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -13,11 +13,15 @@ PIPE_WIDTH = 140
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console without markup, so that brackets in data stay brackets; when piped it is wide, and no line depends on the environment."""
+    """A console without markup, so that brackets in data stay brackets; wide when it is piped."""
     from rich.console import Console
 
     made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
-    return made if made.is_terminal else Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=PIPE_WIDTH)
+    return (
+        made
+        if made.is_terminal
+        else Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=PIPE_WIDTH)
+    )
 
 
 def print_json(values: Any) -> None:
@@ -55,7 +59,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: 
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
-    """Prints `label  value` lines on stdout; a value of several lines is indented below its label's column."""
+    """Prints `label  value` lines on stdout; a value's further lines are indented to its first."""
     from chaffinch.report.visible import visible
 
     for label, value in pairs:

@@ -1,2 +1,2 @@
 def sources() -> None:
-    """x"""
+    """X"""

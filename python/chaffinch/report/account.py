@@ -21,7 +21,7 @@ class Account:
 
 
 def account(manifest: Mapping[str, Any], mixture_rows: int) -> Account:
-    """Adds the manifest up, source by source and stage by stage, and holds it against the rows that lie in the mixture.
+    """Adds the manifest up, by source and by stage, and holds it against the rows that lie in the mixture.
 
     Args:
         manifest: the build's manifest.
@@ -38,7 +38,8 @@ def account(manifest: Mapping[str, Any], mixture_rows: int) -> Account:
         removed = sum((stage.get("removed") or {}).values())
         if stage["rows_in"] - stage["rows_out"] != removed:
             faults.append(
-                f"stage {stage['stage']}: {stage['rows_in']:,} rows in and {stage['rows_out']:,} out, but {removed:,} removed"
+                f"stage {stage['stage']}: {stage['rows_in']:,} rows in, {stage['rows_out']:,} out, "
+                f"but {removed:,} removed"
             )
     kept = sum(source["kept"] for source in sources.values())
     if kept != mixture_rows:

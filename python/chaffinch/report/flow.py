@@ -39,7 +39,7 @@ class Strand:
 
 @dataclass(frozen=True)
 class Flow:
-    """The drawing: size, the band's path, the strands, and the rows alive after each step with where to write them."""
+    """The drawing: size, the band's path, the strands, and where to write the rows alive after each step."""
 
     width: float
     height: float
@@ -50,7 +50,7 @@ class Flow:
 
 
 def steps(manifest: Mapping[str, Any]) -> list[tuple[str, int, str]]:
-    """What takes rows away, in order: reading (into the quarantine), then the stages up to the last that removed some."""
+    """What takes rows away, in order: the quarantine, then the stages up to the last that removed some."""
     quarantined = sum(source.get("quarantined", 0) for source in (manifest.get("sources") or {}).values())
     stages = [stage for stage in manifest.get("stages") or [] if stage["stage"] != READ]
     removed = [(stage["stage"], sum((stage.get("removed") or {}).values())) for stage in stages]
@@ -79,7 +79,15 @@ def draw(total: int, leaving: list[tuple[str, int, str]]) -> Flow | None:
         edge += [(x, below), (x, above)]
         label = x + BEND + thick / 2
         strands.append(
-            Strand(step, rows, rows / alive if alive else 0.0, _strand(x, below, thick, floor), label, floor + 20, kind)
+            Strand(
+                step,
+                rows,
+                rows / alive if alive else 0.0,
+                _strand(x, below, thick, floor),
+                label,
+                floor + 20,
+                kind,
+            )
         )
         alive -= rows
         counts.append((x + 6, alive))
@@ -95,7 +103,8 @@ def _strand(x: float, below: float, thick: float, floor: float) -> str:
         return ""
     inner, outer = x + BEND, x + BEND + thick
     return (
-        f"M{x:.1f} {below - thick:.1f} A{BEND + thick:.1f} {BEND + thick:.1f} 0 0 1 {outer:.1f} {below + BEND:.1f} "
+        f"M{x:.1f} {below - thick:.1f} "
+        f"A{BEND + thick:.1f} {BEND + thick:.1f} 0 0 1 {outer:.1f} {below + BEND:.1f} "
         f"L{outer:.1f} {floor:.1f} L{inner:.1f} {floor:.1f} L{inner:.1f} {below + BEND:.1f} "
         f"A{BEND} {BEND} 0 0 0 {x:.1f} {below:.1f} Z"
     )

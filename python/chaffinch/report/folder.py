@@ -48,7 +48,9 @@ class Folder:
         Raises:
             DataError: there are none although the manifest says that there are rows.
         """
-        found = [path for path in (self.path / DATA).rglob("*") if path.suffix in {".parquet", ".jsonl", ".arrow"}]
+        found = [
+            path for path in (self.path / DATA).rglob("*") if path.suffix in {".parquet", ".jsonl", ".arrow"}
+        ]
         if not found and self.manifest.get("kept"):
             raise DataError(f"{self.path / DATA}: the mixture's files are gone\nhint: build again")
         return sorted(found)
@@ -78,7 +80,7 @@ class Folder:
             raise DataError(f"{path}: {_first_line(error)}\nhint: the file is damaged; build again") from None
 
     def ledger(self, columns: Sequence[str], condition: Any = None) -> Iterator[Any]:
-        """Batches of the ledger, of the rows that meet a pyarrow `condition`; nothing when there is no ledger."""
+        """Batches of the ledger's rows that meet a pyarrow `condition`; nothing when there is no ledger."""
         return self._table(LEDGER, columns, condition)
 
     def quarantine(self, columns: Sequence[str]) -> Iterator[Any]:
@@ -114,7 +116,9 @@ def _json_batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
     size = path.stat().st_size
     block = _JSON_BLOCK if size <= _JSON_BLOCK or _longest_line(path) < _JSON_BLOCK else size + 1
     parse = pj.ParseOptions(
-        explicit_schema=pa.schema([(name, _MESSAGES if name == "messages" else pa.string()) for name in columns]),
+        explicit_schema=pa.schema(
+            [(name, _MESSAGES if name == "messages" else pa.string()) for name in columns]
+        ),
         unexpected_field_behavior="ignore",
     )
     with pj.open_json(path, pj.ReadOptions(block_size=block), parse) as reader:

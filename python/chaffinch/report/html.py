@@ -1,4 +1,7 @@
-"""From values to HTML. Whatever a template prints goes through `show`: no value reaches the page with a character that hides or acts."""
+"""From values to HTML.
+
+Whatever a template prints goes through `show`: no value reaches the page with a character that hides or acts.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,10 @@ def example(text: str | None, limit: int = EXAMPLE_LENGTH) -> Markup:
     more = len(text) - limit
     parts, end = [], 0
     for found in MARKED.finditer(text, 0, limit):
-        parts += [escape(text[end : found.start()]), Markup('<span class="mark">{}</span>').format(mark(found[0]))]
+        parts += [
+            escape(text[end : found.start()]),
+            Markup('<span class="mark">{}</span>').format(mark(found[0])),
+        ]
         end = found.end()
     parts.append(escape(text[end:limit]))
     if more > 0:
@@ -56,6 +62,8 @@ def render(folder: Folder) -> str:
     try:
         return environment.get_template("report.html.jinja").render(**contents(folder), style=style)
     except (KeyError, TypeError, AttributeError, jinja2.UndefinedError) as error:
-        # The manifest is JSON that anyone may have touched; what it lacks is the data's fault and not a crash.
+        # The manifest is JSON that anyone may have touched: what it lacks is no crash.
         what = f"{type(error).__name__}: {error}"
-        raise DataError(f"{folder.path / 'manifest.json'} lacks what a report needs: {what}\nhint: build again") from error
+        raise DataError(
+            f"{folder.path / 'manifest.json'} lacks what a report needs: {what}\nhint: build again"
+        ) from error

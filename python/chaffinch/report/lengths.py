@@ -29,20 +29,23 @@ def count_words(texts: Any) -> np.ndarray:
         texts = texts.fill_null("")
     large = pa.types.is_large_string(texts.type)
     _, offset_buffer, data_buffer = texts.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int64 if large else np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    offsets = np.frombuffer(offset_buffer, np.int64 if large else np.int32)[
+        texts.offset : texts.offset + len(texts) + 1
+    ]
     first, last = (int(offsets[0]), int(offsets[-1])) if len(texts) else (0, 0)
     if first == last:
         return np.zeros(len(texts), np.int64)
     space = _SPACE[np.frombuffer(data_buffer, np.uint8)[first:last]]
-    starts = offsets - first
+    starts = offsets.astype(np.int64) - first
     begins = ~space
     begins[1:] &= space[:-1]
     # A text's first byte begins a word whatever the text before it ended with.
-    heads = starts[:-1][starts[:-1] < starts[1:]]
+    filled = starts[:-1] < starts[1:]
+    heads = starts[:-1][filled]
     begins[heads] = ~space[heads]
     counts = np.zeros(len(texts), np.int64)
     # reduceat gives an empty text its neighbour's first byte, so empty texts are left out of it.
-    counts[starts[:-1] < starts[1:]] = np.add.reduceat(begins, heads, dtype=np.int64)
+    counts[filled] = np.add.reduceat(begins, heads, dtype=np.int64)
     return counts
 
 
@@ -64,7 +67,7 @@ class Lengths:
         return int(self.counts.sum())
 
     def quantile(self, share: float) -> int:
-        """The least length that at least this share of the texts does not exceed, in words; 0 when there are no texts."""
+        """The least length, in words, that so large a share of the texts does not exceed; 0 without texts."""
         ahead = np.cumsum(self.counts)
         return int(np.searchsorted(ahead, max(1, np.ceil(share * ahead[-1])))) if ahead[-1] else 0
 
@@ -73,7 +76,7 @@ class Lengths:
         return float(np.dot(self.counts, np.arange(LONGEST + 1)) / self.total) if self.total else 0.0
 
     def bins(self) -> list[tuple[int, int | None, int]]:
-        """Log-spaced bins from the shortest text to the longest: first length, last length (None: no end), texts."""
+        """Log-spaced bins, shortest text to longest: first length, last length (None: no end), texts."""
         if not self.total:
             return []
         sums = np.add.reduceat(self.counts, EDGES)

@@ -45,6 +45,6 @@ def measure(folder: Folder) -> Mixture:
     mixture = Mixture()
     for _, batch in folder.mixture([*GROUPS, "prompt", "response"]):
         mixture.add(batch)
-        # The reader's buffers are otherwise kept by the pool for reuse, and a report should stay small beside a build.
+        # The pool keeps the reader's buffers for reuse; a report should stay small.
         pa.default_memory_pool().release_unused()
     return mixture

@@ -66,7 +66,7 @@ def _stage(stage: Mapping[str, Any], examples: Mapping[str, Any]) -> dict[str, A
 
 
 def _source_stages(manifest: Mapping[str, Any]) -> dict[str, int]:
-    """The stages that removed rows of some source, in the order in which they ran, and how many rows each removed."""
+    """The stages that removed rows, in the order in which they ran, and how many each removed."""
     removed: Counter[str] = Counter({stage["stage"]: 0 for stage in manifest.get("stages") or []})
     for source in (manifest.get("sources") or {}).values():
         removed.update(source["removed"])
@@ -74,14 +74,24 @@ def _source_stages(manifest: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _shares(groups: Mapping[str, Counter[str]], classes: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-    counted = {"Source": groups["source"], "Category": groups["category"], "Class": classes, "Language": groups["language"]}
+    counted = {
+        "Source": groups["source"],
+        "Category": groups["category"],
+        "Class": classes,
+        "Language": groups["language"],
+    }
     return {title: _ranked(counts) for title, counts in counted.items() if counts}
 
 
 def _ranked(counts: Mapping[str, int]) -> dict[str, Any]:
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rest = ranked[TOP_GROUPS:]
-    return {"bars": ranked[:TOP_GROUPS], "n_rest": len(rest), "rest": sum(rows for _, rows in rest), "total": sum(counts.values())}
+    return {
+        "bars": ranked[:TOP_GROUPS],
+        "n_rest": len(rest),
+        "rest": sum(rows for _, rows in rest),
+        "total": sum(counts.values()),
+    }
 
 
 def _histogram(lengths: Lengths) -> dict[str, Any]:
@@ -112,7 +122,10 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
         "strata": strata[:MOST_LINES],
         "n_strata": len(strata),
         "n_short": sum(1 for stratum in strata if stratum["shortfall"]),
-        "sums": {name: sum(stratum[name] or 0 for stratum in strata) for name in ("available", "asked", "taken", "shortfall")},
+        "sums": {
+            name: sum(stratum[name] or 0 for stratum in strata)
+            for name in ("available", "asked", "taken", "shortfall")
+        },
     }
 
 
@@ -135,5 +148,6 @@ def _notes(inputs: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str, int
             entry[0] += value if is_number else 0
             entry[1] += 1
     return [
-        (source, note, text or f"{number:,.10g}", int(files)) for (source, note, text), (number, files) in sums.items()
+        (source, note, text or f"{number:,.10g}", int(files))
+        for (source, note, text), (number, files) in sums.items()
     ]

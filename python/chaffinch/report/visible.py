@@ -1,7 +1,8 @@
 """Text from data, made safe to look at: on a terminal, in a page.
 
-Control characters can move a terminal's cursor, bidirectional overrides can show a text in another order than it has, and tag characters do not show at all.
-Each becomes a visible mark. Zero-width joiners stay, because Persian and emoji are written with them.
+Control characters can move a terminal's cursor, bidirectional overrides can show a text in another order than
+it has, and tag characters do not show at all. Each becomes a visible mark. Zero-width joiners stay, because
+Persian and emoji are written with them.
 """
 
 import re
