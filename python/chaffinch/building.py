@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,7 +15,7 @@ from chaffinch import ledger, manifest
 from chaffinch.store import build_info
 from chaffinch.memory import PeakMemory
 from chaffinch.output import DATA, LEDGER, MANIFEST, QUARANTINE, Output, open_output
-from chaffinch.pipeline import Run
+from chaffinch.pipeline import Run, refuse_unfilled
 from chaffinch.progress import NoProgress, Progress
 from chaffinch.recipe.load import load_recipe
 from chaffinch.recipe.model import Recipe
@@ -70,7 +71,7 @@ def build(
     20000
     """
     resolved = load_recipe(recipe, set)
-    resolved.refuse_unfilled()
+    refuse_unfilled(resolved)
     threads = thread_count(threads)
     progress = progress or NoProgress()
     data, out = Path(data), Path(out)
@@ -115,7 +116,8 @@ def _write_mixture(output: Output, run: Run, threads: int, progress: Progress) -
     splits = {"train": order[: len(order) - held_out]}
     if held_out:
         splits["validation"] = order[len(order) - held_out :]
-    render = format_stage.renderer(run.recipe.format)
+    template = format_stage.load_template(run.recipe.format.template)
+    render = partial(format_stage.run, template=template, threads=1)
     progress.start("write", len(order), "rows")
     written = write.run(
         run.rows,

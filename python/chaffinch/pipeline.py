@@ -1,8 +1,9 @@
 """The way through: which stages run in which order, what is decided again when little has changed, and that no row vanishes."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from chaffinch import cache, readers
 from chaffinch.decisions import Decisions
-from chaffinch.errors import DataError
+from chaffinch.errors import DataError, RecipeError
 from chaffinch.progress import Progress
 from chaffinch.recipe.model import Recipe
 from chaffinch.stages import clean, dedup, provenance, sample, select
@@ -106,20 +107,20 @@ class Run:
         self.alive = np.arange(len(rows), dtype=np.uint32)
         self._key = cache.key_of(DECISIONS_VERSION, [shard.path.name for shard in self.shards])
         origins = [source.model_dump(mode="json") for source in recipe.sources]
-        plan: list[tuple[str, Any, Any, Callable[[np.ndarray], Decisions]]] = [
-            ("select", recipe.select, _task_files(recipe, self.data), self._select),
-            ("provenance", recipe.provenance, origins, self._provenance),
-            ("clean", recipe.clean, None, self._clean),
-            ("dedup", recipe.dedup, [source.name for source in recipe.sources], self._dedup),
-            ("sample", recipe.sample, recipe.seed, self._sample),
-        ]
-        for name, spec, more, run in plan:
-            if spec:
-                self._step(name, spec, more, run)
+        stages: dict[str, tuple[Any, Any, Callable[[np.ndarray], Decisions]]] = {
+            "select": (recipe.select, _task_files(recipe, self.data), self._select),
+            "provenance": (recipe.provenance, origins, self._provenance),
+            "clean": (recipe.clean, None, self._clean),
+            "dedup": (recipe.dedup, [source.name for source in recipe.sources], self._dedup),
+            "sample": (recipe.sample, recipe.seed, self._sample),
+        }
+        for name in recipe.stages():
+            if name in stages:
+                self._step(name, *stages[name])
 
     def in_order(self) -> np.ndarray:
         """The rows still in, ordered by place: the keyed hash of their content, a shuffle that no other row can change."""
-        return sample.by_place(self.rows, self.alive, self.recipe.seed, threads=self.threads)
+        return sample.order(self.rows.table, self.alive, self.recipe.seed, threads=self.threads)
 
     def _step(self, name: str, spec: Any, more: Any, run: Callable[[np.ndarray], Decisions]) -> None:
         started = time.perf_counter()
@@ -137,20 +138,26 @@ class Run:
         self.steps.append(Step(name, rows_in, decisions, time.perf_counter() - started, cached))
 
     def _select(self, alive: np.ndarray) -> Decisions:
-        return select.run(self.rows, alive, self.recipe.select, self.data)
+        return select.run(self.rows, alive, self.recipe.select, self.data, threads=self.threads)
 
     def _provenance(self, alive: np.ndarray) -> Decisions:
         assert self.recipe.provenance is not None
         return provenance.run(self.rows, alive, self.recipe.provenance, self.marks)
 
     def _clean(self, alive: np.ndarray) -> Decisions:
-        return clean.run(self.rows, alive, self.recipe.clean, threads=self.threads, progress=self.progress.advance)
+        return clean.run(self.rows.table, alive, self.recipe.clean, **self._watch())
 
     def _dedup(self, alive: np.ndarray) -> Decisions:
-        return dedup.run(self.rows, alive, self.recipe.dedup, threads=self.threads, progress=self.progress.advance)
+        return dedup.run(self.rows.table, alive, self.recipe.dedup, **self._watch())
 
     def _sample(self, alive: np.ndarray) -> Decisions:
-        return sample.run(self.rows, alive, self.recipe.sample, self.recipe.seed, threads=self.threads)
+        decisions, strata = sample.run(
+            self.rows.table, alive, self.recipe.sample, self.recipe.seed, **self._watch()
+        )
+        return replace(decisions, notes={"strata": json.dumps(strata.to_pylist())})
+
+    def _watch(self) -> dict[str, Any]:
+        return {"threads": self.threads, "progress": self.progress.advance}
 
 
 def _json(spec: Any) -> Any:
@@ -178,3 +185,18 @@ def quarantine_reasons(shards: list[readers.Shard]) -> Mapping[str, int]:
             for reason in pa.ipc.open_file(pa.memory_map(str(shard.quarantine))).read_all()["reason"].to_pylist():
                 counts[reason] = counts.get(reason, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def refuse_unfilled(recipe: Recipe) -> None:
+    """Says so, rather than pretend, when a recipe asks for stages that this version does not have.
+
+    Raises:
+        RecipeError: naming the stages and how to build without them.
+    """
+    missing = recipe.unfilled()
+    if missing:
+        without = " ".join(f"--set {stage}=null" for stage in missing)
+        raise RecipeError(
+            f"{recipe.name} needs {' and '.join(missing)}, which this version does not have\n"
+            f"hint: {without} builds it without; rows are then drawn by place alone, whatever a model can do with them"
+        )

@@ -33,3 +33,16 @@ class NoProgress:
 
     def finish(self, rows_out: int, removed: int) -> None:
         """See `Progress.finish`."""
+
+
+class NoProgress:
+    """Watches nothing."""
+
+    def start(self, stage: str, total: int | None, unit: str) -> None:
+        """Nothing."""
+
+    def advance(self, done: int) -> None:
+        """Nothing."""
+
+    def finish(self, rows_out: int, removed: int) -> None:
+        """Nothing."""

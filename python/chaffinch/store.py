@@ -73,21 +73,21 @@ class Rows:
 
     def ids(self, rows: np.ndarray) -> Any:
         """The row ids of `rows`, as an Arrow string array."""
-        return pa.array(_core.row_ids(self.table, rows, self.occurrences))
+        return pa.array(_core.row_ids(self.table.select(["source", "task", "row_hash"]), pa.array(rows), self.occurrences))
 
     def gather(self, rows: np.ndarray) -> Any:
-        """Copies `rows` out, in the given order, as one Arrow record batch with the store's columns."""
-        return pa.record_batch(_core.gather(self.table, rows))
+        """Copies `rows` out, in the given order, as a table with the store's columns."""
+        return pa.table(_core.gather(self.table, pa.array(rows), threads=1))
 
     def source_codes(self, rows: np.ndarray) -> np.ndarray:
         """Which source each row is of, as an index into `ranges`."""
         ends = np.array([end for _, end in self.ranges.values()], np.int64)
         return np.searchsorted(ends, rows, side="right").astype(np.int32)
 
-    def classes(self, rows: np.ndarray, conversation: np.ndarray) -> Any:
+    def classes(self, rows: np.ndarray, conversation: Any) -> Any:
         """The class of each row: what the recipe says of its source, else `conversation` or `instruction`."""
         declared = pa.array(self._classes, pa.string()).take(pa.array(self.source_codes(rows)))
-        found = pc.if_else(pa.array(conversation), "conversation", "instruction")
+        found = pc.if_else(conversation, "conversation", "instruction")
         return pc.coalesce(declared, found)
 
     def hash_prefix(self, rows: np.ndarray) -> np.ndarray:

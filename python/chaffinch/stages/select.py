@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chaffinch import _core
+from chaffinch.columns import to_numpy
 from chaffinch.decisions import Decisions
 from chaffinch.errors import RecipeError
 from chaffinch.recipe.select import SelectStep, TaskFile
@@ -16,7 +17,7 @@ from chaffinch.store import Rows
 COLUMNS = ["source", "task", "category", "language", "licence"]
 
 
-def run(rows: Rows, alive: np.ndarray, steps: list[SelectStep], data: Path) -> Decisions:
+def run(rows: Rows, alive: np.ndarray, steps: list[SelectStep], data: Path, *, threads: int | None = None) -> Decisions:
     """Removes the rows that do not meet every condition of every step that applies to their source.
 
     The first failed condition is the reason. A category or language that joins several with `; ` meets a condition when any of its parts
@@ -27,12 +28,13 @@ def run(rows: Rows, alive: np.ndarray, steps: list[SelectStep], data: Path) -> D
         alive: sorted uint32 row numbers still in.
         steps: the recipe's `select`.
         data: folder that holds the files named by `tasks: {file: ...}`.
+        threads: default all cores.
 
     Raises:
         RecipeError: a task file that does not exist or is empty.
     """
     reasons: list[str] = []
-    codes, distinct = _distinct(rows)
+    codes, distinct = _distinct(rows, threads)
     verdict = np.full(len(alive), -1, np.int32)
     for step in steps:
         tasks, not_tasks = _names(step.tasks, data), _names(step.not_tasks, data)
@@ -48,10 +50,10 @@ def run(rows: Rows, alive: np.ndarray, steps: list[SelectStep], data: Path) -> D
     return Decisions(row=alive[out], reason=verdict[out].astype(np.uint16), reasons=reasons)
 
 
-def _distinct(rows: Rows) -> tuple[np.ndarray, list[tuple[str | None, ...]]]:
-    codes, distinct = _core.factorize([rows.table[name] for name in COLUMNS])
+def _distinct(rows: Rows, threads: int | None) -> tuple[np.ndarray, list[tuple[str | None, ...]]]:
+    codes, distinct, _ = _core.factorize(rows.table.select(COLUMNS), threads=threads)
     columns = [column.to_pylist() for column in pa.table(distinct).columns]
-    return np.asarray(pa.array(codes)), list(zip(*columns, strict=True))
+    return to_numpy(codes), list(zip(*columns, strict=True))
 
 
 class _Names:
