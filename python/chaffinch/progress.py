@@ -23,19 +23,6 @@ class Progress(Protocol):
 
 
 class NoProgress:
-    """Tells nobody."""
-
-    def start(self, stage: str, total: int | None, unit: str) -> None:
-        """See `Progress.start`."""
-
-    def advance(self, done: int) -> None:
-        """See `Progress.advance`."""
-
-    def finish(self, rows_out: int, removed: int) -> None:
-        """See `Progress.finish`."""
-
-
-class NoProgress:
     """Watches nothing."""
 
     def start(self, stage: str, total: int | None, unit: str) -> None:

@@ -54,8 +54,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: 
     for index, column in enumerate(columns):
         made.add_column(Text(column), justify="right" if index in numbers else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(f"{value:,}" if isinstance(value, int) else inline(str(value))) for value in row))
+        made.add_row(*(Text(inline(_written(value))) for value in row))
     console().print(made)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
@@ -63,5 +69,5 @@ def facts(pairs: Iterable[tuple[str, object]]) -> None:
     from chaffinch.report.visible import visible
 
     for label, value in pairs:
-        text = f"{value:,}" if isinstance(value, int) else visible(str(value))
+        text = visible(_written(value))
         typer.echo(f"{label:<13} " + text.replace("\n", "\n" + " " * 14))
