@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from chaffinch.report.folder import Folder
 
@@ -143,9 +144,10 @@ def _with_reasons(rows: Any, other: Folder) -> pa.Table:
     wanted = rows["row_id"].combine_chunks()
     found = [schema.empty_table()]
     if len(rows):
-        for batch in other.ledger(columns):
-            table = pa.table(batch).cast(schema)
-            found.append(table.filter(pc.is_in(table["row_id"], wanted)))
+        # As a filter of the scan, the set is hashed once and not once for every batch.
+        found += [
+            pa.table(batch).cast(schema) for batch in other.ledger(columns, ds.field("row_id").isin(wanted))
+        ]
     removed = pa.concat_tables(found)
     where = pc.index_in(rows["row_id"], removed["row_id"].combine_chunks())
     return pa.table(
