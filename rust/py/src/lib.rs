@@ -1,8 +1,17 @@
 //! The border between the core, Arrow and Python: one small file per stage, and no algorithm.
 
+mod answer;
+mod bucket;
+mod clean;
 mod columns;
+mod compact;
+mod dedup;
 mod door;
 mod error;
+mod factorize;
+mod format;
+mod gather;
+mod sample;
 
 use pyo3::prelude::*;
 
@@ -10,7 +19,21 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use crate::bucket::bucket;
+    #[pymodule_export]
     use crate::build_info;
+    #[pymodule_export]
+    use crate::clean::clean;
+    #[pymodule_export]
+    use crate::dedup::{exact_duplicates, lengths, occurrences};
+    #[pymodule_export]
+    use crate::factorize::factorize;
+    #[pymodule_export]
+    use crate::format::render;
+    #[pymodule_export]
+    use crate::gather::{gather, row_ids, write_jsonl};
+    #[pymodule_export]
+    use crate::sample::{allocate, select};
 }
 
 /// How this extension was built: version, profile and target, for benchmarks and manifests.
