@@ -1,6 +1,7 @@
 """The compiled part: Arrow in through PyCapsules, Arrow out. `chaffinch.stages` documents what it does."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 class Array:
@@ -80,3 +81,33 @@ def render(
 def gather(table: Any, rows: Any, *, threads: int | None = None, progress: Progress = None) -> Table: ...
 def row_ids(table: Any, rows: Any, occurrences: Any) -> Array: ...
 def write_jsonl(table: Any, path: str, *, threads: int | None = None, progress: Progress = None) -> int: ...
+
+def hash_file(path: Path) -> str:
+    """BLAKE3 of a file's bytes, in hexadecimal."""
+
+def hash_files(
+    paths: Sequence[Path], *, threads: int | None = None, progress: Callable[[int], object] | None = None
+) -> list[str]:
+    """BLAKE3 of each file's bytes, in hexadecimal."""
+
+def meta_field(meta: Any, name: str) -> Array:
+    """One key of each row's `meta` as string_view: null where absent, JSON where it is no text."""
+
+def read_batches(
+    plan: dict[str, Any],
+    job: dict[str, Any],
+    batches: Any,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[int, int, dict[str, int]]:
+    """Reads an Arrow stream into a shard; rows, rejected records and notes."""
+
+def read_files(
+    plan: dict[str, Any],
+    jobs: Sequence[dict[str, Any]],
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> list[tuple[int, int, dict[str, int]]]:
+    """Reads files into shards; rows, rejected records and notes of each; progress counts bytes."""

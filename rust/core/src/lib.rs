@@ -11,6 +11,7 @@ pub mod error;
 pub mod factorize;
 pub mod format;
 pub mod hash;
+pub mod read;
 pub mod sample;
 pub mod text;
 
