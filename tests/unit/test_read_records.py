@@ -104,7 +104,12 @@ def test_natural_instructions_without_a_usable_definition_loses_each_instance(re
 
 def test_task_table_fills_gaps_by_name_and_alias(read, tmp_path):
     table = [
-        {"task": "task1_long.name", "category": "C", "input_language": ["French"], "output_language": ["French"]},
+        {
+            "task": "task1_long.name",
+            "category": "C",
+            "input_language": ["French"],
+            "output_language": ["French"],
+        },
         {"task": "other", "category": "D", "aliases": ["task1_long"], "input_language": "English"},
     ]
     (tmp_path / "data").mkdir()
@@ -142,7 +147,12 @@ def test_fields_can_be_named_and_what_is_left_is_kept(read):
     line = '{"z": [1,  NaN], "q": "ask", "a": "reply", "t": 7, "c": ["x", "y"], "\\"k\\u0001": "\\n", "instruction": "other"}'
     fields = {"instruction": "q", "output": ["no", "a"], "task": "t", "category": "c"}
     [row], _, notes = read("a.jsonl", line, fields=fields)
-    assert (row["instruction"], row["references"], row["task"], row["category"]) == ("ask", ["reply"], "7", "x; y")
+    assert (row["instruction"], row["references"], row["task"], row["category"]) == (
+        "ask",
+        ["reply"],
+        "7",
+        "x; y",
+    )
     assert row["meta"] == '{"z":[1,  NaN],"\\"k\\u0001":"\\n","instruction":"other"}'
     assert notes == {"number_as_text": 1}
 
@@ -196,7 +206,7 @@ def test_a_bad_record_costs_that_record_only(read, line, reason, form):
         rows, [bad], _ = read("a.jsonl", b"\n".join(records))
         assert (bad["position"], bad["pointer"]) == (2, "line 2")
     else:
-        if line.endswith(b'{}') or line.endswith(b'"o"'):
+        if line.endswith(b"{}") or line.endswith(b'"o"'):
             pytest.skip("in an array this is damage to the array itself")
         rows, [bad], _ = read("a.json", b"[" + b", ".join(records) + b"]")
         assert (bad["position"], bad["pointer"]) == (1, "/1")
@@ -249,7 +259,11 @@ def test_nul_and_every_escape_come_out_as_json_loads_gives_them(read):
 
 def test_a_last_line_that_was_cut_off(read):
     rows, [bad], notes = read("a.jsonl", row() + "\n" + row()[:-3])
-    assert (len(rows), bad["reason"], bad["pointer"]) == (1, "truncated: the file ends inside a value", "line 2")
+    assert (len(rows), bad["reason"], bad["pointer"]) == (
+        1,
+        "truncated: the file ends inside a value",
+        "line 2",
+    )
     assert notes == {"truncated_file": 1}
 
 
@@ -280,11 +294,21 @@ def test_conversations_of_every_dialect(read):
         {"from": "observation", "value": "t"},
         {"role": "assistant", "content": "", "weight": 1},
     ]
-    lines = [{"conversations": CONVERSATION, "id": "x"}, {"messages": turns}, {"conversation": turns, "tools": "[]"}]
+    lines = [
+        {"conversations": CONVERSATION, "id": "x"},
+        {"messages": turns},
+        {"conversation": turns, "tools": "[]"},
+    ]
     rows, rejects, notes = read("a.jsonl", "\n".join(map(json.dumps, lines)))
     assert rejects == []
     assert rows[0]["messages"] == [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    assert [turn["role"] for turn in rows[1]["messages"]] == ["system", "user", "tool_call", "tool", "assistant"]
+    assert [turn["role"] for turn in rows[1]["messages"]] == [
+        "system",
+        "user",
+        "tool_call",
+        "tool",
+        "assistant",
+    ]
     assert [(row["instruction"], row["input"], row["references"]) for row in rows] == [("", "", [])] * 3
     assert [row["meta"] for row in rows] == ['{"id":"x"}', None, '{"tools":"[]"}']
     assert notes == {"turn_key_ignored": 2}

@@ -1,6 +1,6 @@
 """`chaffinch recipes`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ def recipes(
     """Lists the shipped recipes, or shows one with its base, mode and defaults filled in."""
     import yaml
 
+    from chaffinch.cli.schema import recipe_schema
     from chaffinch.cli.screen import print_json, table
     from chaffinch.recipe.load import load_recipe, parse_set, shipped
     from chaffinch.report.visible import visible
@@ -31,24 +32,3 @@ def recipes(
     else:
         rows = [(known, " ".join(load_recipe(known).description.split())) for known in shipped()]
         table(["recipe", "what it makes"], rows)
-
-
-def recipe_schema() -> dict[str, Any]:
-    """The JSON schema of a recipe file: the recipe's own, and the keys that are gone once it is resolved."""
-    from chaffinch.recipe.model import Recipe
-
-    schema = Recipe.model_json_schema(by_alias=True)
-    required = schema.pop("required")
-    schema["anyOf"] = [{"required": required}, {"required": ["base"]}]
-    schema["properties"] |= {
-        "base": {
-            "type": "string",
-            "description": "a recipe to lay this one over: a shipped name, or a file beside this one",
-        },
-        "modes": {
-            "type": "object",
-            "additionalProperties": {"type": "object"},
-            "description": "named deltas; `mode:` picks one",
-        },
-    }
-    return schema
