@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import typer
-from finished import bad_row, finished_build, kept_id, kept_row, removed_row
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -17,6 +16,7 @@ from chaffinch.cli import app
 from chaffinch.cli.errors import Verbs
 from chaffinch.cli.progress import BarProgress, PlainProgress, shown_progress
 from chaffinch.errors import DataError, RecipeError
+from tests.unit.finished import bad_row, finished_build, kept_id, kept_row, removed_row
 
 VERBS = ["build", "plan", "why", "diff", "recipes", "sources", "synth", "report"]
 CHAFFINCH = [sys.executable, "-c", "import chaffinch.cli; chaffinch.cli.main()"]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import alpaca_rows, write_jsonl
 from typer.testing import CliRunner
 
 from chaffinch.cli import app
+from tests.conftest import alpaca_rows, write_jsonl
 
 RECIPE = """
 name: small

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from finished import finished_build, kept_id, kept_row, removed_row
 
 import chaffinch as cf
 from chaffinch.difference import Change, changes
 from chaffinch.errors import DataError
+from tests.unit.finished import finished_build, kept_id, kept_row, removed_row
 
 
 def build(

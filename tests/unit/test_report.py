@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from finished import bad_row, finished_build, kept_id, kept_row, removed_row
 
 from chaffinch.errors import DataError
 from chaffinch.report import write_report
+from tests.unit.finished import bad_row, finished_build, kept_id, kept_row, removed_row
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
-from finished import finished_build, kept_id, kept_row, removed_row
 
 import chaffinch as cf
 from chaffinch.errors import DataError
+from tests.unit.finished import finished_build, kept_id, kept_row, removed_row
 
 KEPT = [kept_row(kept_id(number), prompt=f"question {number}") for number in range(5)]
 

@@ -46,7 +46,8 @@ def load_recipe(recipe: "str | Path | Mapping[str, Any] | Recipe", overrides: Ma
         if key == "mode":
             values["mode"] = value
     mode = values.get("mode")
-    if mode is not None:
+    # A resolved recipe has its mode laid over it already and no modes left: it must load again as it is.
+    if mode is not None and (modes or "mode" in (overrides or {})):
         if mode not in modes:
             raise RecipeError(f"{origin}: mode is {mode!r}\nhint: this recipe has {_or(modes)}")
         values = merge(values, modes[mode])
