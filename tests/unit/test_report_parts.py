@@ -1,11 +1,13 @@
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaffinch import report
 from chaffinch.report import numbers
 from chaffinch.report.flow import SPACING, draw
 from chaffinch.report.lengths import EDGES, LONGEST, Lengths, count_words
@@ -130,3 +132,30 @@ def test_visible_cuts_and_says_so() -> None:
 )
 def test_numbers_for_people(written: str, expected: str) -> None:
     assert written == expected
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_every_text_can_be_read_on_its_ground(theme: int) -> None:
+    style = (Path(report.__file__).parent / "style.css").read_text(encoding="utf-8")
+    colours = dict(
+        re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", style.split(":root {")[theme + 1].split("}")[0])
+    )
+    grounds = {
+        "ink": "paper",
+        "soft": "paper",
+        "kept": "paper",
+        "good": "paper",
+        "warn": "warn-soft",
+        "bad": "bad-soft",
+    }
+    pairs = [*grounds.items(), ("ink", "card"), ("soft", "card"), ("ink", "warn-soft"), ("ink", "bad-soft")]
+    for text, ground in pairs:
+        dark, light = sorted([luminance(colours[text]), luminance(colours[ground])])
+        # 4.5 is what WCAG 2 asks of text at level AA.
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
