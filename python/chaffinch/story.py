@@ -16,6 +16,7 @@ from chaffinch.report.folder import Folder
 LEDGER_COLUMNS = ["row_id", "source", "stage", "reason", "witness", "score"]
 SHOWN_COLUMNS = [
     "task",
+    "class",
     "category",
     "language",
     "licence",
