@@ -1,1 +1,61 @@
-"""Picks the rows worth training on, and says why each of the others went."""
+"""Picks the rows worth training on out of millions of instruction rows, and says why each of the others went.
+
+>>> import chaffinch as cf
+>>> cf.bucket([0.1, 0.2, 0.95], [0.0, 0.2, 0.8]).to_pylist()
+['[0,0.2)', '[0.2,0.8)', 'above']
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chaffinch.building import build
+    from chaffinch.difference import diff
+    from chaffinch.errors import DataError, RecipeError
+    from chaffinch.planning import plan
+    from chaffinch.result import Result
+    from chaffinch.stages.bucket import bucket
+    from chaffinch.stages.dedup import exact_duplicates
+    from chaffinch.stages.sample import allocate, sample
+    from chaffinch.story import why
+
+# Loaded on first use: `import chaffinch` stays free of Arrow, pydantic and the extension.
+_HOMES = {
+    "DataError": "errors",
+    "RecipeError": "errors",
+    "Result": "result",
+    "allocate": "stages.sample",
+    "bucket": "stages.bucket",
+    "build": "building",
+    "diff": "difference",
+    "exact_duplicates": "stages.dedup",
+    "plan": "planning",
+    "sample": "stages.sample",
+    "why": "story",
+}
+
+__all__ = [
+    "DataError",
+    "RecipeError",
+    "Result",
+    "allocate",
+    "bucket",
+    "build",
+    "diff",
+    "exact_duplicates",
+    "plan",
+    "sample",
+    "why",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

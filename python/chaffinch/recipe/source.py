@@ -58,7 +58,9 @@ class Edit(Strict):
     """A named change of the text itself, made while reading; counted in the manifest."""
 
     name: Literal["strip-suffix", "blank", "lowercase-input", "mathinstruct-reasoning"]
-    field: Literal["instruction", "input", "output"] = "output"
+    field: Literal["instruction", "input", "output"] | None = Field(
+        default=None, description="default: input for blank and lowercase-input, else output"
+    )
     values: Texts = Field(default=[], description="the suffixes, or the texts that mean empty")
     fraction: float = Field(default=1.0, ge=0, le=1, description="share of the rows, by keyed hash")
 
@@ -74,6 +76,11 @@ class Source(Strict):
     fields: Fields = Fields()
     columns: list[str] | None = Field(default=None, description="names, when a CSV or TSV has no header")
     delimiter: str | None = Field(default=None, description="default: comma, tab for .tsv")
+    quoting: bool | None = Field(
+        default=None,
+        description="whether quotes enclose cells; default: yes, but not in tab-separated files",
+    )
+    instruction: str | None = Field(default=None, description="instruction of the rows that have none")
     task: str | None = Field(
         default=None, description="`file`: the file's stem; else a fixed name; default the source's name"
     )
@@ -85,6 +92,7 @@ class Source(Strict):
         description="a JSON array (task, category, input_language, output_language) that fills gaps",
     )
     edits: list[Edit] = []
+    row_class: str | None = Field(default=None, alias="class", description="as the report and min_class_share count it")
     registry: str | None = Field(default=None, description="name of the data set in `chaffinch sources`")
     prompt_origin: Origin | None = None
     response_origin: Origin | None = None

@@ -75,7 +75,9 @@ impl Error {
                 Some("lower the quota, add data, or set shortfall to `redistribute` or `accept`")
             }
             Self::TooManyRows { .. } => Some("build the mixture in several runs and join their outputs"),
-            Self::Template { .. } => Some("a field stands in braces, as in {instruction}; a literal brace is doubled"),
+            Self::Template { .. } => {
+                Some("a field stands in braces, as in {instruction}; a literal brace is doubled")
+            }
             Self::Data { hint, .. } => Some(hint),
             Self::LengthMismatch { .. } | Self::OutOfRange { .. } | Self::Interrupted => None,
         }

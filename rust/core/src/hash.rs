@@ -13,6 +13,27 @@ pub type Map<K, V> = hashbrown::HashMap<K, V, BuildHasherDefault<Xxh3>>;
 /// 128 bits of content.
 pub type ContentHash = [u8; 16];
 
+/// A column of content hashes read by row number.
+pub trait Hashes: Sync {
+    /// Number of rows.
+    fn len(&self) -> usize;
+    /// The hash of `row`.
+    fn get(&self, row: usize) -> ContentHash;
+    /// Whether there are no rows.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Hashes for Vec<ContentHash> {
+    fn len(&self) -> usize {
+        Self::len(self)
+    }
+    fn get(&self, row: usize) -> ContentHash {
+        self[row]
+    }
+}
+
 /// Hash of one text.
 pub fn text(text: &str) -> ContentHash {
     xxh3_128(text.as_bytes()).to_le_bytes()

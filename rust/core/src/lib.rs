@@ -3,9 +3,16 @@
 //! No Python, no Arrow, no files and no clock come in here; `rust/py` is the border that brings them.
 #![forbid(unsafe_code)]
 
+pub mod bucket;
+pub mod clean;
 pub mod control;
+pub mod dedup;
 pub mod error;
+pub mod factorize;
+pub mod format;
 pub mod hash;
+pub mod read;
+pub mod sample;
 pub mod text;
 
 pub use control::Control;

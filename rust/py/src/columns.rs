@@ -3,10 +3,16 @@
 use std::borrow::Cow;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, ListArray, StringViewArray, StructArray};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, FixedSizeBinaryArray, ListArray, PrimitiveArray, StringViewArray,
+    StructArray,
+};
 use arrow_schema::{ArrowError, DataType};
-use chaffinch_core::text::Texts;
-use pyo3_arrow::{PyChunkedArray, PyTable};
+use chaffinch_core::Error;
+use chaffinch_core::factorize::Labels;
+use chaffinch_core::hash::{ContentHash, Hashes};
+use chaffinch_core::text::{Conversations, Texts, Turn};
+use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 
 use crate::error::Result;
 
@@ -60,8 +66,8 @@ impl TextColumn {
     /// Takes any Arrow text column (string, large, view or dictionary); the text itself is not copied.
     pub(crate) fn new(chunks: Vec<ArrayRef>) -> Result<Self> {
         let views = chunks
-            .iter()
-            .map(|chunk| Ok(arrow_cast::cast(chunk, &DataType::Utf8View)?.as_string_view().clone()))
+            .into_iter()
+            .map(|chunk| Ok(arrow_cast::cast(&chunk, &DataType::Utf8View)?.as_string_view().clone()))
             .collect::<Result<Vec<_>>>()?;
         Ok(Self(Chunks::new(views)))
     }
@@ -87,6 +93,79 @@ impl Texts for TextColumn {
     }
 }
 
+impl Labels for TextColumn {
+    fn rows(&self) -> usize {
+        self.0.len()
+    }
+    fn label(&self, row: usize) -> Option<&str> {
+        self.text(row)
+    }
+}
+
+/// A column of content hashes: `fixed_size_binary[16]` without nulls.
+pub(crate) struct HashColumn(Chunks<FixedSizeBinaryArray>);
+
+impl HashColumn {
+    pub(crate) fn new(chunks: Vec<ArrayRef>) -> Result<Self> {
+        let hashes = chunks
+            .into_iter()
+            .map(|chunk| match chunk.as_fixed_size_binary_opt() {
+                Some(array) if array.value_length() == 16 && array.null_count() == 0 => Ok(array.clone()),
+                _ => Err(ArrowError::SchemaError(format!(
+                    "a column of hashes is {} with {} nulls, not fixed_size_binary[16] without nulls",
+                    chunk.data_type(),
+                    chunk.null_count()
+                ))
+                .into()),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self(Chunks::new(hashes)))
+    }
+}
+
+impl Hashes for HashColumn {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn get(&self, row: usize) -> ContentHash {
+        let (array, index) = self.0.locate(row);
+        let mut hash = ContentHash::default();
+        hash.copy_from_slice(array.value(index));
+        hash
+    }
+}
+
+/// Numbers from an argument of a Python call: exactly the type asked for, and no nulls.
+pub(crate) fn numbers<T: ArrowPrimitiveType>(
+    name: &'static str,
+    array: PyArray,
+) -> Result<PrimitiveArray<T>> {
+    let (array, _) = array.into_inner();
+    match array.as_primitive_opt::<T>() {
+        Some(numbers) if numbers.null_count() == 0 => Ok(numbers.clone()),
+        _ => Err(ArrowError::SchemaError(format!(
+            "{name} is {} with {} nulls, not {} without nulls",
+            array.data_type(),
+            array.null_count(),
+            T::DATA_TYPE
+        ))
+        .into()),
+    }
+}
+
+/// Refuses row numbers that a table of `length` rows does not have.
+pub(crate) fn check_rows(rows: &[u32], length: usize) -> Result<()> {
+    match rows.iter().find(|&&row| row as usize >= length) {
+        None => Ok(()),
+        Some(row) => Err(Error::OutOfRange {
+            name: "rows",
+            value: row.to_string(),
+            expected: "row numbers below the length of the table",
+        }
+        .into()),
+    }
+}
+
 /// The text fields of Chaffinch's rows, with the compound ones that stages compare: see [`Field`].
 pub(crate) struct RowTexts {
     instruction: TextColumn,
@@ -96,7 +175,7 @@ pub(crate) struct RowTexts {
 }
 
 /// What of a row a stage looks at.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
     /// The instruction as read.
     Instruction,
@@ -108,6 +187,28 @@ pub(crate) enum Field {
     Response,
     /// All of it.
     Whole,
+    /// Instruction, one space, input, even where one is empty: what Birbal's scripts count the words of.
+    InstructionAndInput,
+}
+
+impl Field {
+    /// From its name in a recipe.
+    pub(crate) fn parse(name: &str) -> Result<Self> {
+        match name {
+            "instruction" => Ok(Self::Instruction),
+            "input" => Ok(Self::Input),
+            "prompt" => Ok(Self::Prompt),
+            "response" => Ok(Self::Response),
+            "whole" => Ok(Self::Whole),
+            "instruction+input" => Ok(Self::InstructionAndInput),
+            _ => Err(Error::OutOfRange {
+                name: "field",
+                value: name.to_owned(),
+                expected: "instruction, input, prompt, response, whole or instruction+input",
+            }
+            .into()),
+        }
+    }
 }
 
 impl RowTexts {
@@ -123,7 +224,8 @@ impl RowTexts {
                 .iter()
                 .map(|array| {
                     array.as_list_opt::<i32>().cloned().ok_or_else(|| {
-                        ArrowError::SchemaError(format!("column {name} is {}, not a list", array.data_type())).into()
+                        ArrowError::SchemaError(format!("column {name} is {}, not a list", array.data_type()))
+                            .into()
                     })
                 })
                 .collect::<Result<Vec<_>>>()?;
@@ -147,17 +249,6 @@ impl RowTexts {
         FieldColumn { rows: self, field }
     }
 
-    fn turns(&self, row: usize) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
-        let (array, index) = self.messages.locate(row);
-        if array.is_null(index) {
-            return Vec::new();
-        }
-        let (from, to) = span(array, index);
-        let turns: &StructArray = array.values().as_struct();
-        let (roles, contents) = (turns.column(0).as_string_view(), turns.column(1).as_string_view());
-        (from..to).map(|turn| (Cow::Borrowed(roles.value(turn)), Cow::Borrowed(contents.value(turn)))).collect()
-    }
-
     fn response(&self, row: usize) -> Cow<'_, str> {
         let (array, index) = self.references.locate(row);
         let (from, to) = span(array, index);
@@ -165,7 +256,10 @@ impl RowTexts {
             return Cow::Borrowed(array.values().as_string_view().value(from));
         }
         let mut turns = self.turns(row);
-        turns.iter().rposition(|(role, _)| role == "assistant").map_or(Cow::Borrowed(""), |at| turns.swap_remove(at).1)
+        turns
+            .iter()
+            .rposition(|(role, _)| role == "assistant")
+            .map_or(Cow::Borrowed(""), |at| turns.swap_remove(at).1)
     }
 
     fn prompt(&self, row: usize) -> Cow<'_, str> {
@@ -179,6 +273,21 @@ impl RowTexts {
             (instruction, input) if instruction.is_empty() => input,
             (instruction, input) => Cow::Owned(join([instruction.as_ref(), input.as_ref()].into_iter())),
         }
+    }
+}
+
+impl Conversations for RowTexts {
+    fn turns(&self, row: usize) -> Vec<Turn<'_>> {
+        let (array, index) = self.messages.locate(row);
+        if array.is_null(index) {
+            return Vec::new();
+        }
+        let (from, to) = span(array, index);
+        let turns: &StructArray = array.values().as_struct();
+        let (roles, contents) = (turns.column(0).as_string_view(), turns.column(1).as_string_view());
+        (from..to)
+            .map(|turn| (Cow::Borrowed(roles.value(turn)), Cow::Borrowed(contents.value(turn))))
+            .collect()
     }
 }
 
@@ -208,10 +317,15 @@ impl Texts for FieldColumn<'_> {
             Field::Input => self.rows.input.get(row),
             Field::Prompt => self.rows.prompt(row),
             Field::Response => self.rows.response(row),
+            Field::InstructionAndInput => {
+                Cow::Owned([self.rows.instruction.get(row), self.rows.input.get(row)].join(" "))
+            }
             Field::Whole => {
                 let turns = self.rows.turns(row);
                 if turns.is_empty() {
-                    Cow::Owned(join([self.rows.prompt(row).as_ref(), self.rows.response(row).as_ref()].into_iter()))
+                    Cow::Owned(join(
+                        [self.rows.prompt(row).as_ref(), self.rows.response(row).as_ref()].into_iter(),
+                    ))
                 } else {
                     Cow::Owned(join(turns.iter().map(|(_, content)| content.as_ref())))
                 }

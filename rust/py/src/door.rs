@@ -47,7 +47,9 @@ pub(crate) fn enter<T: Send>(
                 if stopped.is_none() {
                     stopped = Python::attach(|py| {
                         py.check_signals()?;
-                        progress.as_ref().map_or(Ok(()), |callback| callback.call1(py, (control.done(),)).map(drop))
+                        progress
+                            .as_ref()
+                            .map_or(Ok(()), |callback| callback.call1(py, (control.done(),)).map(drop))
                     })
                     .err();
                     if stopped.is_some() {
@@ -55,7 +57,8 @@ pub(crate) fn enter<T: Send>(
                     }
                 }
             }
-            let outcome = worker.join().unwrap_or_else(|panic| Err(BorderError::Panic(panic_message(panic.as_ref()))));
+            let outcome =
+                worker.join().unwrap_or_else(|panic| Err(BorderError::Panic(panic_message(panic.as_ref()))));
             match stopped {
                 Some(error) => Err(error),
                 None => Ok(outcome?),

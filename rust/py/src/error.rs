@@ -50,7 +50,9 @@ impl From<BorderError> for PyErr {
                     None => PyOSError::new_err(format!("{path}: {reason}")),
                 }
             }
-            BorderError::Panic(message) => PyRuntimeError::new_err(format!("internal error, please report it: {message}")),
+            BorderError::Panic(message) => {
+                PyRuntimeError::new_err(format!("internal error, please report it: {message}"))
+            }
         }
     }
 }

@@ -1,8 +1,23 @@
 //! The border between the core, Arrow and Python: one small file per stage, and no algorithm.
 
+mod answer;
+mod blocks;
+mod bucket;
+mod clean;
 mod columns;
+mod compact;
+mod decompress;
+mod dedup;
 mod door;
 mod error;
+mod factorize;
+mod format;
+mod gather;
+mod read;
+mod read_plan;
+mod sample;
+mod shard;
+mod shard_file;
 
 use pyo3::prelude::*;
 
@@ -10,7 +25,23 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use crate::bucket::bucket;
+    #[pymodule_export]
     use crate::build_info;
+    #[pymodule_export]
+    use crate::clean::clean;
+    #[pymodule_export]
+    use crate::dedup::{exact_duplicates, lengths, occurrences};
+    #[pymodule_export]
+    use crate::factorize::factorize;
+    #[pymodule_export]
+    use crate::format::render;
+    #[pymodule_export]
+    use crate::gather::{gather, row_ids, write_jsonl};
+    #[pymodule_export]
+    use crate::sample::{allocate, select};
+    #[pymodule_export]
+    use crate::read::{hash_file, hash_files, meta_field, read_batches, read_files};
 }
 
 /// How this extension was built: version, profile and target, for benchmarks and manifests.

@@ -1,0 +1,113 @@
+"""The compiled part: Arrow in through PyCapsules, Arrow out. `chaffinch.stages` documents what it does."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+class Array:
+    """An Arrow array to hand to `pyarrow.array`."""
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+
+class Table:
+    """An Arrow table to hand to `pyarrow.table`."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+Progress = Callable[[int], object] | None
+
+def build_info() -> tuple[str, str, str]: ...
+def factorize(
+    columns: Any, *, threads: int | None = None, progress: Progress = None
+) -> tuple[Array, Table, Table]: ...
+def exact_duplicates(
+    table: Any,
+    *,
+    normal_form: str,
+    fields: list[str] | None = None,
+    rows: Any = None,
+    groups: Any = None,
+    priority: Any = None,
+    content: Any = None,
+    identity: Any = None,
+    match_empty: bool = False,
+    threads: int | None = None,
+    progress: Progress = None,
+) -> Table: ...
+def lengths(table: Any, field: str, *, threads: int | None = None, progress: Progress = None) -> Array: ...
+def occurrences(row_hash: Any, *, threads: int | None = None, progress: Progress = None) -> Table: ...
+def allocate(
+    names: Sequence[str],
+    available: Sequence[int],
+    *,
+    shortfall: str,
+    counts: Sequence[int] | None = None,
+    fractions: Sequence[float] | None = None,
+    rows: int | None = None,
+    method: str = "proportional",
+    weights: Sequence[float] | None = None,
+    cap: int | None = None,
+    temperature: float | None = None,
+) -> tuple[list[int], list[int]]: ...
+def select(
+    strata: Any,
+    quotas: Any,
+    *,
+    seed: int,
+    rows: Any = None,
+    keys: Any = None,
+    identity: Any = None,
+    threads: int | None = None,
+    progress: Progress = None,
+) -> Table: ...
+def bucket(scores: Any, edges: Sequence[float], *, labels: Sequence[str] | None = None) -> Array: ...
+def clean(
+    table: Any,
+    rows: Any,
+    sources: Any,
+    rules: Sequence[Mapping[str, object]],
+    *,
+    threads: int | None = None,
+    progress: Progress = None,
+) -> Array: ...
+def render(
+    table: Any,
+    rows: Any,
+    template: Mapping[str, object],
+    *,
+    threads: int | None = None,
+    progress: Progress = None,
+) -> Table: ...
+def gather(table: Any, rows: Any, *, threads: int | None = None, progress: Progress = None) -> Table: ...
+def row_ids(table: Any, rows: Any, occurrences: Any) -> Array: ...
+def write_jsonl(table: Any, path: str, *, threads: int | None = None, progress: Progress = None) -> int: ...
+
+def hash_file(path: Path) -> str:
+    """BLAKE3 of a file's bytes, in hexadecimal."""
+
+def hash_files(
+    paths: Sequence[Path], *, threads: int | None = None, progress: Callable[[int], object] | None = None
+) -> list[str]:
+    """BLAKE3 of each file's bytes, in hexadecimal."""
+
+def meta_field(meta: Any, name: str) -> Array:
+    """One key of each row's `meta` as string_view: null where absent, JSON where it is no text."""
+
+def read_batches(
+    plan: dict[str, Any],
+    job: dict[str, Any],
+    batches: Any,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[int, int, dict[str, int]]:
+    """Reads an Arrow stream into a shard; rows, rejected records and notes."""
+
+def read_files(
+    plan: dict[str, Any],
+    jobs: Sequence[dict[str, Any]],
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> list[tuple[int, int, dict[str, int]]]:
+    """Reads files into shards; rows, rejected records and notes of each; progress counts bytes."""

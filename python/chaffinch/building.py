@@ -1,0 +1,148 @@
+"""From a recipe and a folder of data to a mixture, its ledger, its manifest and its report."""
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from chaffinch import ledger, manifest
+from chaffinch.store import build_info
+from chaffinch.memory import PeakMemory
+from chaffinch.output import DATA, LEDGER, MANIFEST, QUARANTINE, Output, open_output
+from chaffinch.pipeline import Run, refuse_unfilled
+from chaffinch.progress import NoProgress, Progress
+from chaffinch.recipe.load import load_recipe
+from chaffinch.recipe.model import Recipe
+from chaffinch.report import write_report
+from chaffinch.result import Result
+from chaffinch.stages import format as format_stage
+from chaffinch.stages import write
+from chaffinch.threads import thread_count
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("position", pa.uint64(), nullable=False),
+        pa.field("pointer", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("raw", pa.string(), nullable=False),
+    ]
+)
+
+
+def build(
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    *,
+    data: str | Path,
+    out: str | Path,
+    set: Mapping[str, Any] | None = None,  # noqa: A002 - the same word as the command line's --set
+    threads: int | None = None,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Builds a mixture.
+
+    The mixture, the ledger and their bytes depend on the rows' content, the recipe and its seed alone. What an earlier build into the same cache
+    has read or decided is not done again.
+
+    Args:
+        recipe: a shipped name, the path of a YAML file, or a mapping with the same keys.
+        data: the folder that the recipe's `files:` are relative to.
+        out: the output folder; made when missing, replaced when it holds an earlier build.
+        set: dotted recipe keys to override, as `--set` does: `{"sample.rows.lima": 500}`.
+        threads: threads to use; all cores when None.
+        cache: where shards and decisions are kept; `OUT/.chaffinch` when None.
+        progress: told how far the build is.
+
+    Raises:
+        RecipeError: the recipe cannot mean what it says.
+        DataError: the data is not what the recipe promises, too much of it is bad, or a quota cannot be met.
+        OSError: a file cannot be read or written.
+
+    >>> result = build("quickstart", data="data", out="out")  # doctest: +SKIP
+    >>> result.summary["kept"]  # doctest: +SKIP
+    20000
+    """
+    resolved = load_recipe(recipe, set)
+    refuse_unfilled(resolved)
+    threads = thread_count(threads)
+    progress = progress or NoProgress()
+    data, out = Path(data), Path(out)
+    if not data.is_dir():
+        raise FileNotFoundError(f"no data folder {data}\nhint: --data names the folder that the recipe's files are under")
+    started, clock = datetime.now(UTC), perf_counter()
+    with open_output(out) as output, PeakMemory() as memory:
+        run = Run(resolved, data, Path(cache) if cache else output.work, threads, progress)
+        run.read()
+        _write_quarantine(output.staging / QUARANTINE, run)
+        run.check_bad_rows(output.staging / QUARANTINE)
+        run.decide()
+        written = _write_mixture(output, run, threads, progress)
+        values = manifest.of(run, written, output.staging)
+        values |= {
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(perf_counter() - clock, 3),
+            "peak_memory_bytes": memory.peak(),
+            "build": _environment(threads),
+        }
+        manifest.write(output.staging / MANIFEST, values)
+        write_report(output.staging)
+        output.publish()
+    return Result(out)
+
+
+def _write_quarantine(path: Path, run: Run) -> None:
+    with pq.ParquetWriter(path, QUARANTINE_SCHEMA, compression="zstd") as writer:
+        for shard in run.shards:
+            if shard.quarantine is not None:
+                bad = pa.ipc.open_file(pa.memory_map(str(shard.quarantine))).read_all()
+                for batch in bad.to_batches():
+                    columns = {name: batch[name] for name in batch.schema.names}
+                    columns |= {"source": pa.repeat(shard.source, len(batch)), "file": pa.repeat(shard.file, len(batch))}
+                    cast = [columns[field.name].cast(field.type) for field in QUARANTINE_SCHEMA]
+                    writer.write_batch(pa.record_batch(cast, schema=QUARANTINE_SCHEMA))
+
+
+def _write_mixture(output: Output, run: Run, threads: int, progress: Progress) -> list[write.Written]:
+    order = run.in_order()
+    held_out = round(len(order) * run.recipe.validation_fraction)
+    splits = {"train": order[: len(order) - held_out]}
+    if held_out:
+        splits["validation"] = order[len(order) - held_out :]
+    template = format_stage.load_template(run.recipe.format.template)
+    render = partial(format_stage.run, template=template, threads=1)
+    progress.start("write", len(order), "rows")
+    written = write.run(
+        run.rows,
+        splits,
+        run.recipe.write,
+        render,
+        run.marks,
+        output.staging / DATA,
+        threads=threads,
+        advance=progress.advance,
+    )
+    progress.finish(len(order), 0)
+    removals = {step.stage: step.decisions for step in run.steps}
+    progress.start("ledger", sum(len(decisions.row) for decisions in removals.values()), "rows")
+    ledger.write_ledger(output.staging / LEDGER, run.rows, removals, progress.advance)
+    progress.finish(len(order), 0)
+    return written
+
+
+def _environment(threads: int) -> dict[str, Any]:
+    version, profile, architecture = _core.build_info()
+    return {
+        "extension": f"{version} ({profile}, {architecture})",
+        "python": platform.python_version(),
+        "pyarrow": pa.__version__,
+        "platform": platform.platform(),
+        "threads": threads,
+    }

@@ -1,0 +1,66 @@
+"""What was decided once, kept under the hash of everything it depends on."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from chaffinch.decisions import Decisions
+
+
+def key_of(*parts: Any) -> str:
+    """A key for JSON values: the same values give the same key in every process."""
+    text = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(folder: Path, key: str) -> Decisions | None:
+    """The decisions kept under `key`, if there are any."""
+    path = folder / f"{key}.arrow"
+    if not path.is_file():
+        return None
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        more = json.loads(table.schema.metadata[b"chaffinch"])
+    except (pa.ArrowInvalid, KeyError, TypeError, ValueError):
+        # A damaged entry is no entry: it is decided again and written over.
+        path.unlink(missing_ok=True)
+        return None
+    column = {name: table[name].combine_chunks().to_numpy(zero_copy_only=False) for name in table.column_names}
+    return Decisions(
+        row=column["row"],
+        reason=column["reason"],
+        reasons=more["reasons"],
+        witness=column.get("witness"),
+        score=column.get("score"),
+        notes=more["notes"],
+    )
+
+
+def save(folder: Path, key: str, decisions: Decisions) -> None:
+    """Keeps `decisions` under `key`."""
+    columns: dict[str, np.ndarray] = {"row": decisions.row, "reason": decisions.reason}
+    columns |= {"witness": decisions.witness} if decisions.witness is not None else {}
+    columns |= {"score": decisions.score} if decisions.score is not None else {}
+    more = json.dumps({"reasons": decisions.reasons, "notes": decisions.notes})
+    table = pa.table(columns).replace_schema_metadata({"chaffinch": more})
+    with atomic_path(folder / f"{key}.arrow") as path, pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table)

@@ -1,0 +1,66 @@
+"""The verbs, put together."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from chaffinch.cli.build import build
+from chaffinch.cli.diff import diff
+from chaffinch.cli.errors import Verbs
+from chaffinch.cli.plan import plan
+from chaffinch.cli.recipes import recipes
+from chaffinch.cli.report import report
+from chaffinch.cli.sources import sources
+from chaffinch.cli.synth import synth
+from chaffinch.cli.why import why
+
+app = typer.Typer(
+    cls=Verbs,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"chaffinch {version('chaffinch')}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Example: chaffinch build quickstart --data data/ --out out/")
+def chaffinch(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Picks the rows worth training on, and says why each of the others went."""
+
+
+EXAMPLES: dict[Callable[..., None], list[str]] = {
+    build: [
+        "chaffinch build quickstart --data data/ --out out/",
+        "chaffinch build recipe.yaml --data data/ --out out/ --set seed=7 --set sources.lima.optional=true",
+    ],
+    plan: ["chaffinch plan quickstart --data data/ --out out/"],
+    why: ["chaffinch why out/ lima/lima/0f3c9a1be2d47785", "chaffinch why out/ lima/lima/0f3c --json"],
+    diff: ["chaffinch diff out-before/ out-after/"],
+    recipes: [
+        "chaffinch recipes",
+        "chaffinch recipes quickstart",
+        "chaffinch recipes --schema > recipe.schema.json",
+    ],
+    sources: ["chaffinch sources", "chaffinch sources LIMA --json"],
+    synth: ["chaffinch synth --out demo/data --rows 20000 --profile demo"],
+    report: ["chaffinch report out/"],
+}
+
+for verb, lines in EXAMPLES.items():
+    # Typer joins the lines of an epilog; only paragraphs stay apart.
+    app.command(epilog="\n\n".join(f"Example: {line}" for line in lines))(verb)

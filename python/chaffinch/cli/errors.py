@@ -1,0 +1,48 @@
+"""What the command line says when something is wrong: a message, a hint, an exit code.
+
+What the user can mend never gives a traceback; our own mistakes do.
+"""
+
+import errno
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from chaffinch.errors import RecipeError
+
+DATA = 1
+USAGE = 2
+INTERRUPTED = 130
+
+
+class Verbs(TyperGroup):
+    """The group of all verbs, which turns their exceptions into exit codes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the verb that `ctx` names."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo(
+                "interrupted: what was read and decided so far is kept, the same command goes on from there",
+                err=True,
+            )
+            raise typer.Exit(INTERRUPTED) from None
+        except RecipeError as error:
+            _tell(error)
+            raise typer.Exit(USAGE) from None
+        except (ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                # Whoever read our output has seen enough; Typer ends quietly.
+                raise
+            _tell(error)
+            raise typer.Exit(DATA) from None
+
+
+def _tell(error: Exception) -> None:
+    from chaffinch.report.visible import visible
+
+    # Messages quote data and file names, which may hold what a terminal would obey.
+    message = visible(str(error)) or type(error).__name__
+    typer.echo(f"error: {message}", err=True)

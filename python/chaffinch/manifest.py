@@ -1,0 +1,171 @@
+"""The manifest: what went in, what each stage did, what came out."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chaffinch import cache
+from chaffinch.output import DATA
+from chaffinch.pipeline import Run, Step, quarantine_reasons
+from chaffinch.stages.write import Written
+from chaffinch.store import Rows, hash_file
+
+EXAMPLES = 3
+EXAMPLE_CHARACTERS = 600
+
+
+def of(run: Run, written: list[Written], staging: Path) -> dict[str, Any]:
+    """The manifest of a run whose mixture lies in `staging`, without what only the caller knows: times, memory, machine."""
+    sources = _sources(run)
+    return {
+        "recipe": run.recipe.json_values(),
+        "inputs": [
+            {
+                "source": shard.source,
+                "file": shard.file,
+                "hash": shard.file_hash,
+                "bytes": shard.bytes,
+                "rows": shard.rows,
+                "rejected": shard.rejected,
+                "notes": dict(sorted(shard.notes.items())),
+            }
+            for shard in run.shards
+        ],
+        "stages": [_read_stage(run), *(_stage(step) for step in run.steps)],
+        "sources": sources,
+        "sample": run.sample_report,
+        "classes": run.class_counts,
+        "examples": _examples(run),
+        "outputs": [
+            {
+                "split": file.split,
+                "file": file.file,
+                "rows": file.rows,
+                "bytes": file.bytes,
+                "hash": hash_file(staging / DATA / file.file),
+            }
+            for file in written
+        ],
+        "warnings": _warnings(run),
+        "kept": len(run.alive),
+    }
+
+
+def write(path: Path, values: dict[str, Any]) -> None:
+    """Writes the manifest, or nothing."""
+    with cache.atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_stage(run: Run) -> dict[str, Any]:
+    notes: Counter[str] = Counter()
+    for shard in run.shards:
+        notes.update(shard.notes)
+    return {
+        "stage": "read",
+        "rows_in": len(run.rows) + sum(shard.rejected for shard in run.shards),
+        "rows_out": len(run.rows),
+        "removed": dict(quarantine_reasons(run.shards)),
+        "seconds": round(run.read_seconds, 3),
+        "cached": run.read_cached,
+        "notes": dict(sorted(notes.items())),
+    }
+
+
+def _stage(step: Step) -> dict[str, Any]:
+    return {
+        "stage": step.stage,
+        "rows_in": step.rows_in,
+        "rows_out": step.rows_in - len(step.decisions.row),
+        "removed": step.removed(),
+        "seconds": round(step.seconds, 3),
+        "cached": step.cached,
+        "notes": step.decisions.notes,
+    }
+
+
+def _sources(run: Run) -> dict[str, Any]:
+    names = list(run.rows.ranges)
+
+    def by_source(rows: np.ndarray) -> np.ndarray:
+        return np.bincount(run.rows.source_codes(rows), minlength=len(names))
+
+    removed = {step.stage: by_source(step.decisions.row) for step in run.steps}
+    kept = by_source(run.alive)
+    values = {}
+    for index, (name, (start, end)) in enumerate(run.rows.ranges.items()):
+        values[name] = {
+            "read": end - start,
+            "quarantined": sum(shard.rejected for shard in run.shards if shard.source == name),
+            "removed": {stage: int(counts[index]) for stage, counts in removed.items()},
+            "kept": int(kept[index]),
+        }
+        if values[name]["read"] != values[name]["kept"] + sum(values[name]["removed"].values()):
+            raise AssertionError(f"rows of {name} vanished: {values[name]}")
+    return values
+
+
+def _examples(run: Run) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    return {
+        step.stage: {
+            reason: _reason_examples(run.rows, step, code)
+            for code, reason in enumerate(step.decisions.reasons)
+            if (step.decisions.reason == code).any()
+        }
+        for step in run.steps
+    }
+
+
+def _reason_examples(rows: Rows, step: Step, code: int) -> list[dict[str, Any]]:
+    decisions = step.decisions
+    of_reason = np.flatnonzero(decisions.reason == code)
+    # The smallest hashes: as good as random, and the same whatever the order of the files.
+    first = of_reason[np.argsort(rows.hash_prefix(decisions.row[of_reason]), kind="stable")[:EXAMPLES]]
+    found = [_texts(rows, row) for row in decisions.row[first].tolist()]
+    for example, index in zip(found, first.tolist(), strict=True):
+        if decisions.witness is not None:
+            witness = _texts(rows, int(decisions.witness[index]))
+            example |= {f"witness{'_' if key != 'row_id' else ''}{key.removeprefix('row_id')}": value for key, value in witness.items()}
+        if decisions.score is not None and np.isfinite(decisions.score[index]):
+            example["score"] = float(decisions.score[index])
+    return found
+
+
+def _texts(rows: Rows, row: int) -> dict[str, Any]:
+    one = rows.table.slice(row, 1).to_pylist()[0]
+    turns = one["messages"] or []
+    prompt = "\n".join(text for text in (one["instruction"], one["input"]) if text)
+    response = one["references"][0] if one["references"] else ""
+    if turns:
+        prompt, response = "\n".join(f"{turn['role']}: {turn['content']}" for turn in turns[:-1]), turns[-1]["content"]
+    number = np.array([row], np.uint32)
+    return {
+        "row_id": rows.ids(number)[0].as_py(),
+        "prompt": prompt[:EXAMPLE_CHARACTERS],
+        "response": response[:EXAMPLE_CHARACTERS],
+    }
+
+
+def _warnings(run: Run) -> list[str]:
+    warnings = []
+    for note, meaning in (("truncated_file", "files end in the middle: rows behind that are lost"), ("empty_file", "files are empty")):
+        files = [shard.file for shard in run.shards if note in shard.notes]
+        if files:
+            warnings.append(f"{len(files)} {meaning}: {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}")
+    for step in run.sample_report:
+        for stratum in step["strata"]:
+            if stratum["shortfall"]:
+                warnings.append(
+                    f"{stratum['stratum']}: {stratum['asked']:,} rows asked, {stratum['available']:,} there, "
+                    f"{stratum['taken']:,} taken"
+                )
+    total = sum(run.class_counts.values())
+    for name, least in run.recipe.min_class_share.items():
+        share = run.class_counts.get(name, 0) / total if total else 0.0
+        if share < least:
+            warnings.append(f"class {name} is {share:.1%} of the rows, under its threshold of {least:.1%}")
+    warnings += [f"source {name} gave no row" for name, (start, end) in run.rows.ranges.items() if start == end]
+    return warnings

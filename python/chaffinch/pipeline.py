@@ -1,0 +1,202 @@
+"""The way through: which stages run in which order, what is decided again when little has changed, and that no row vanishes."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from chaffinch import cache, readers
+from chaffinch.decisions import Decisions
+from chaffinch.errors import DataError, RecipeError
+from chaffinch.progress import Progress
+from chaffinch.recipe.model import Recipe
+from chaffinch.stages import clean, dedup, provenance, sample, select
+from chaffinch.store import Rows
+
+# Raise it when any stage comes to decide otherwise: decisions kept by older versions are then taken again.
+DECISIONS_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one choosing stage did."""
+
+    stage: str
+    rows_in: int
+    decisions: Decisions
+    seconds: float
+    cached: bool
+
+    def removed(self) -> dict[str, int]:
+        """Rows removed, by reason."""
+        counts = np.bincount(self.decisions.reason, minlength=len(self.decisions.reasons))
+        return {reason: int(n) for reason, n in zip(self.decisions.reasons, counts, strict=True) if n}
+
+
+@dataclass
+class Run:
+    """A build under way: what was read and what each stage decided."""
+
+    recipe: Recipe
+    data: Path
+    cache: Path
+    threads: int | None
+    progress: Progress
+    rows: Rows = field(init=False)
+    shards: list[readers.Shard] = field(init=False)
+    marks: provenance.Marks = field(init=False)
+    alive: np.ndarray = field(init=False)
+    steps: list[Step] = field(default_factory=list)
+    read_seconds: float = 0.0
+    read_cached: bool = False
+
+    def read(self) -> None:
+        """Reads every source into shards, or finds them already read.
+
+        Raises:
+            DataError: a source without files.
+        """
+        started = time.perf_counter()
+        inputs = {source.name: readers.plan_source(source, self.data) for source in self.recipe.sources}
+        self.progress.start("read", sum(file.bytes for files in inputs.values() for file in files), "bytes")
+        self.shards, done = [], 0
+        for source in self.recipe.sources:
+            base = done
+
+            def advance(units: int, base: int = base) -> None:
+                self.progress.advance(base + units)
+
+            shards = readers.read_source(
+                source, self.data, self.cache, threads=self.threads, progress=advance
+            )
+            self.shards.extend(shards)
+            done += sum(shard.bytes for shard in shards)
+        self.rows = Rows(self.shards, self.recipe.sources)
+        self.progress.finish(len(self.rows), sum(shard.rejected for shard in self.shards))
+        self.read_seconds = time.perf_counter() - started
+
+    def check_bad_rows(self, quarantine: Path) -> None:
+        """Fails when more rows are bad than the recipe accepts.
+
+        Args:
+            quarantine: the file that tells them one by one; it stays for the user to look at.
+
+        Raises:
+            DataError: with the counts by reason.
+        """
+        rejected = sum(shard.rejected for shard in self.shards)
+        total = rejected + len(self.rows)
+        if total and rejected / total > self.recipe.max_bad_fraction:
+            reasons = ", ".join(f"{reason}: {n:,}" for reason, n in quarantine_reasons(self.shards).items())
+            raise DataError(
+                f"{rejected:,} of {total:,} rows are bad, more than max_bad_fraction={self.recipe.max_bad_fraction}: {reasons}\n"
+                f"hint: {quarantine} says where each is; mend them, exclude their files or raise max_bad_fraction"
+            )
+        if not len(self.rows):
+            raise DataError("no source has a single row\nhint: look at `files:` of the recipe's sources")
+
+    def decide(self) -> None:
+        """Runs every choosing stage of the recipe in order, over the rows still in; what is in the cache is not decided again."""
+        recipe, rows = self.recipe, self.rows
+        self.marks = provenance.origins(rows, recipe.sources)
+        self.alive = np.arange(len(rows), dtype=np.uint32)
+        self._key = cache.key_of(DECISIONS_VERSION, [shard.path.name for shard in self.shards])
+        origins = [source.model_dump(mode="json") for source in recipe.sources]
+        stages: dict[str, tuple[Any, Any, Callable[[np.ndarray], Decisions]]] = {
+            "select": (recipe.select, _task_files(recipe, self.data), self._select),
+            "provenance": (recipe.provenance, origins, self._provenance),
+            "clean": (recipe.clean, None, self._clean),
+            "dedup": (recipe.dedup, [source.name for source in recipe.sources], self._dedup),
+            "sample": (recipe.sample, recipe.seed, self._sample),
+        }
+        for name in recipe.stages():
+            if name in stages:
+                self._step(name, *stages[name])
+
+    def in_order(self) -> np.ndarray:
+        """The rows still in, ordered by place: the keyed hash of their content, a shuffle that no other row can change."""
+        return sample.order(self.rows.table, self.alive, self.recipe.seed, threads=self.threads)
+
+    def _step(self, name: str, spec: Any, more: Any, run: Callable[[np.ndarray], Decisions]) -> None:
+        started = time.perf_counter()
+        self.progress.start(name, len(self.alive), "rows")
+        self._key = cache.key_of(self._key, name, _json(spec), more)
+        folder = self.cache / "decisions"
+        decisions = cache.load(folder, self._key)
+        cached = decisions is not None
+        if decisions is None:
+            decisions = run(self.alive)
+            cache.save(folder, self._key, decisions)
+        rows_in = len(self.alive)
+        self.alive = decisions.check(self.alive)
+        self.progress.finish(len(self.alive), len(decisions.row))
+        self.steps.append(Step(name, rows_in, decisions, time.perf_counter() - started, cached))
+
+    def _select(self, alive: np.ndarray) -> Decisions:
+        return select.run(self.rows, alive, self.recipe.select, self.data, threads=self.threads)
+
+    def _provenance(self, alive: np.ndarray) -> Decisions:
+        assert self.recipe.provenance is not None
+        return provenance.run(self.rows, alive, self.recipe.provenance, self.marks)
+
+    def _clean(self, alive: np.ndarray) -> Decisions:
+        return clean.run(self.rows.table, alive, self.recipe.clean, **self._watch())
+
+    def _dedup(self, alive: np.ndarray) -> Decisions:
+        return dedup.run(self.rows.table, alive, self.recipe.dedup, **self._watch())
+
+    def _sample(self, alive: np.ndarray) -> Decisions:
+        decisions, strata = sample.run(
+            self.rows.table, alive, self.recipe.sample, self.recipe.seed, **self._watch()
+        )
+        return replace(decisions, notes={"strata": json.dumps(strata.to_pylist())})
+
+    def _watch(self) -> dict[str, Any]:
+        return {"threads": self.threads, "progress": self.progress.advance}
+
+
+def _json(spec: Any) -> Any:
+    if isinstance(spec, list):
+        return [_json(item) for item in spec]
+    return spec.model_dump(mode="json")
+
+
+def _task_files(recipe: Recipe, data: Path) -> list[str]:
+    """The contents that `tasks: {file: ...}` stand for: an edited list is another selection."""
+    files = [
+        names.file
+        for step in recipe.select
+        for names in (step.tasks, step.not_tasks)
+        if not isinstance(names, list | None)
+    ]
+    return [(data / file).read_text(encoding="utf-8-sig") for file in files if (data / file).is_file()]
+
+
+def quarantine_reasons(shards: list[readers.Shard]) -> Mapping[str, int]:
+    """Rows in quarantine by reason, the most frequent first."""
+    counts: dict[str, int] = {}
+    for shard in shards:
+        if shard.quarantine is not None:
+            for reason in pa.ipc.open_file(pa.memory_map(str(shard.quarantine))).read_all()["reason"].to_pylist():
+                counts[reason] = counts.get(reason, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def refuse_unfilled(recipe: Recipe) -> None:
+    """Says so, rather than pretend, when a recipe asks for stages that this version does not have.
+
+    Raises:
+        RecipeError: naming the stages and how to build without them.
+    """
+    missing = recipe.unfilled()
+    if missing:
+        without = " ".join(f"--set {stage}=null" for stage in missing)
+        raise RecipeError(
+            f"{recipe.name} needs {' and '.join(missing)}, which this version does not have\n"
+            f"hint: {without} builds it without; rows are then drawn by place alone, whatever a model can do with them"
+        )

@@ -1,0 +1,81 @@
+"""What a build would do, without doing it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from chaffinch import readers
+from chaffinch.output import WORK
+from chaffinch.recipe.load import load_recipe
+from chaffinch.recipe.model import Recipe
+
+
+@dataclass(frozen=True)
+class PlannedSource:
+    """One source: its files, their size, and how much of it an earlier build has read already.
+
+    Attributes:
+        rows: rows in the files already read.
+        cached: how many of the files were read already.
+    """
+
+    name: str
+    format: str
+    files: int
+    bytes: int
+    cached: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sources, the stages in order, and what stands in the way of a build."""
+
+    recipe: Recipe
+    sources: list[PlannedSource]
+    stages: list[str]
+    unfilled: list[str]
+
+    def summary(self) -> dict[str, Any]:
+        """The plan as JSON values."""
+        return {
+            "recipe": self.recipe.name,
+            "mode": self.recipe.mode,
+            "sources": [asdict(source) for source in self.sources],
+            "stages": self.stages,
+            "unfilled": self.unfilled,
+        }
+
+
+def plan(
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    *,
+    data: str | Path,
+    out: str | Path | None = None,
+    cache: str | Path | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002 - the same word as the command line's --set
+) -> Plan:
+    """What `build` with the same arguments would read and run.
+
+    Raises:
+        RecipeError: the recipe cannot mean what it says.
+        DataError: a source has no file.
+    """
+    resolved = load_recipe(recipe, set)
+    folder = Path(cache) if cache else Path(out) / WORK if out else None
+    planned = []
+    for source in resolved.sources:
+        inputs = readers.plan_source(source, Path(data))
+        shards = readers.cached(source, inputs, folder) if folder else []
+        planned.append(
+            PlannedSource(
+                source.name,
+                source.format,
+                len(inputs),
+                sum(file.bytes for file in inputs),
+                len(shards),
+                sum(shard.rows for shard in shards),
+            )
+        )
+    return Plan(resolved, planned, resolved.stages(), resolved.unfilled())

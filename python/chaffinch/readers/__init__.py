@@ -1,0 +1,10 @@
+"""The `read` stage: files of any of the known formats to shards with the store's schema.
+
+`plan_source` says which files a source has; `read_source` reads them. Bad records go to a quarantine beside
+the shard, with place, reason and the beginning of the raw text: rows + rejected = records in the file.
+"""
+
+from chaffinch.readers.inputs import Input, plan_source
+from chaffinch.readers.source import READER_VERSION, Shard, read_source
+
+__all__ = ["READER_VERSION", "Input", "Shard", "plan_source", "read_source"]

@@ -1,0 +1,92 @@
+"""Parquet and Arrow files, and data sets of the Hugging Face hub, as streams of Arrow batches."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from chaffinch.errors import DataError
+from chaffinch.readers.inputs import HUB
+
+# Batches become JSON on their way to the reader; this many rows keep that text small.
+BATCH_ROWS = 4096
+
+
+def open_batches(path: Path, suffix: str) -> pa.RecordBatchReader:
+    """The batches of a Parquet or Arrow file.
+
+    Raises:
+        DataError: the file is not what its name says.
+    """
+    try:
+        if suffix in (".parquet", ".pq"):
+            parquet = pq.ParquetFile(path)
+            batches = parquet.iter_batches(BATCH_ROWS)
+            return pa.RecordBatchReader.from_batches(parquet.schema_arrow, batches)
+        return _open_arrow(path)
+    except pa.ArrowInvalid as error:
+        message = f"{path}: {str(error).splitlines()[0]}"
+        raise DataError(f"{message}\nhint: the file is damaged or not what its name says") from None
+
+
+def _open_arrow(path: Path) -> pa.RecordBatchReader:
+    source = pa.memory_map(str(path))
+    try:
+        file = pa.ipc.open_file(source)
+    except pa.ArrowInvalid:
+        source.seek(0)
+        return pa.ipc.open_stream(source)
+    batches = (file.get_batch(number) for number in range(file.num_record_batches))
+    return pa.RecordBatchReader.from_batches(file.schema, _small(batches))
+
+
+def _small(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for start in range(0, batch.num_rows, BATCH_ROWS):
+            yield batch.slice(start, BATCH_ROWS)
+
+
+@dataclass(frozen=True)
+class HubSplit:
+    """One split of a data set of the hub: its `hf:` name, its rows, and the local files that hold them."""
+
+    file: str
+    table: pa.Table
+    files: tuple[Path, ...]
+
+
+def open_hub(name: str) -> list[HubSplit]:
+    """The splits that `hf:org/name[/config][:split]` names, through the `datasets` library and its cache.
+
+    Raises:
+        DataError: the library is missing, the name is not of that form, or the data set cannot be loaded.
+    """
+    path, _, split = name.removeprefix(HUB).partition(":")
+    parts = path.split("/")
+    if len(parts) not in (2, 3) or not all(parts):
+        raise DataError(
+            f"{name!r} names no data set\nhint: write hf:org/name, hf:org/name/config or hf:org/name:split"
+        )
+    try:
+        import datasets
+    except ImportError:
+        message = f"{name}: reading from the hub needs the `datasets` library"
+        raise DataError(f"{message}\nhint: pip install 'chaffinch[hub]'") from None
+    try:
+        loaded = datasets.load_dataset("/".join(parts[:2]), *parts[2:], split=split or None)
+    except Exception as error:
+        # The library's errors are of many unrelated classes, down to those of its network stack.
+        message = f"{name}: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        hint = "check the name and the network, or download the files and name them in `files`"
+        raise DataError(f"{message}\nhint: {hint}") from None
+    splits = {split: loaded} if split else dict(loaded)
+    return [
+        HubSplit(
+            file=f"{HUB}{path}:{split_name}",
+            table=rows.data.table,
+            files=tuple(Path(file["filename"]) for file in rows.cache_files),
+        )
+        for split_name, rows in sorted(splits.items())
+    ]

@@ -1,0 +1,72 @@
+"""Hashes of files, remembered so that a rebuild does not read gigabytes again."""
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from chaffinch import _core
+
+# A file changed this recently (in nanoseconds) may change again without its time of change telling.
+RECENT = 2_000_000_000
+
+
+def file_hashes(paths: Iterable[Path], cache: Path, *, threads: int | None = None) -> dict[Path, str]:
+    """BLAKE3 of each file, from memory where size, time of change and inode are as they were.
+
+    Args:
+        paths: the files.
+        cache: folder that holds `files.json`, the memory; may be shared by several processes.
+        threads: threads to hash with; all cores when None.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    memory = cache / "files.json"
+    known = _load(memory)
+    now = time.time_ns()
+    stamps = {path: _stamp(path) for path in paths}
+    hashes = {
+        path: str(entry[3])
+        for path, stamp in stamps.items()
+        if (entry := known.get(str(path.absolute()))) and entry[:3] == stamp and _is_settled(stamp, now)
+    }
+    unknown = [path for path in stamps if path not in hashes]
+    hashes.update(zip(unknown, _core.hash_files(unknown, threads=threads), strict=True))
+    fresh = {
+        str(path.absolute()): [*stamps[path], hashes[path]]
+        for path in unknown
+        if _is_settled(stamps[path], now) and _stamp(path) == stamps[path]
+    }
+    if fresh:
+        # Read again: another process may have added to it. What is lost in a race is hashed again some day.
+        write_json(memory, {**_load(memory), **fresh})
+    return hashes
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+def _is_settled(stamp: list[int], now: int) -> bool:
+    return abs(now - stamp[1]) > RECENT
+
+
+def _load(memory: Path) -> dict[str, list[object]]:
+    try:
+        known = json.loads(memory.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes a JSON file that appears complete or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,141 @@
+"""Which files a source has."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from chaffinch.errors import DataError, RecipeError
+from chaffinch.recipe.source import Source
+
+HUB = "hf:"
+PACKED = (".gz", ".zst")
+DELIMITED = (".csv", ".tsv")
+COLUMNAR = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
+TEXT = (".json", ".jsonl", ".ndjson", ".txt", ".story", *DELIMITED)
+
+# One row per file or folder: a shard of its own for each would be mostly overhead.
+GROUPED = ("cnn-stories", "apps")
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a source, which becomes one shard.
+
+    Attributes:
+        file: path relative to the data folder with forward slashes, or `hf:...`.
+        members: the files to read, in order; several only where each holds one row; none for hub data sets.
+        bytes: size of the members together; 0 for hub data sets.
+    """
+
+    file: str
+    members: tuple[Path, ...]
+    bytes: int
+
+    @property
+    def suffix(self) -> str:
+        """What the name says of the format, in lower case: `.json` for `a.JSON.gz`."""
+        return PurePosixPath(self._unpacked).suffix.lower()
+
+    @property
+    def stem(self) -> str:
+        """The name without folder, packing and format: `task1.x` for `b/task1.x.json.gz`."""
+        name = PurePosixPath(self._unpacked).name
+        suffix = self.suffix
+        return name[: -len(suffix)] if suffix in TEXT + COLUMNAR else name
+
+    @property
+    def _unpacked(self) -> str:
+        return next((self.file[: -len(end)] for end in PACKED if self.file.lower().endswith(end)), self.file)
+
+
+def plan_source(source: Source, data: Path) -> list[Input]:
+    """The inputs of a source in the order in which they are read. Looks at names and sizes only.
+
+    Args:
+        source: what the recipe says.
+        data: the data folder; patterns are relative to it.
+
+    Returns:
+        One input per file, hub data set, or (for `cnn-stories` and `apps`) folder; none only for an optional
+        source.
+
+    Raises:
+        DataError: a pattern matches nothing and the source is not optional.
+        RecipeError: a pattern points outside the data folder.
+    """
+    excluded = {file for pattern in source.exclude for file in _match(pattern, data, source, apps=False)}
+    found: set[str] = set()
+    hub = []
+    for pattern in source.files:
+        if pattern.startswith(HUB):
+            hub.append(Input(file=pattern, members=(), bytes=0))
+            continue
+        matches = _match(pattern, data, source, apps=source.format == "apps") - excluded
+        if not matches and not source.optional:
+            message = f"source {source.name}: no file under {data} matches {pattern!r}"
+            raise DataError(f"{message}\nhint: {_nearest(pattern, data)}")
+        found |= matches
+    files = sorted(found)
+    if source.format in GROUPED:
+        return [*_grouped(files, data, source.format), *hub]
+    return [*(Input(file, (data / file,), (data / file).stat().st_size) for file in files), *hub]
+
+
+def _match(pattern: str, data: Path, source: Source, *, apps: bool) -> set[str]:
+    """Matching files, relative to `data`; a folder stands for the data files below it."""
+    parts = PurePosixPath(pattern)
+    if not pattern or parts.is_absolute() or ".." in parts.parts:
+        message = f"source {source.name}: {pattern!r} names nothing inside the data folder"
+        raise RecipeError(f"{message}\nhint: patterns are relative to the data folder (--data)")
+    try:
+        paths = list(data.glob(pattern))
+    except ValueError as error:
+        message = f"source {source.name}: {pattern!r} is no pattern: {error}"
+        raise RecipeError(f"{message}\nhint: `**` has to stand alone between slashes") from None
+    matches = set()
+    for path in paths:
+        name = path.relative_to(data).as_posix()
+        if path.is_file():
+            if not apps:
+                matches.add(name)
+        elif apps:
+            problems = path.rglob("question.txt")
+            matches |= {problem.parent.relative_to(data).as_posix() for problem in problems}
+        else:
+            files = (file for file in path.rglob("*") if file.is_file() and _is_data(file))
+            matches |= {file.relative_to(data).as_posix() for file in files}
+    return matches
+
+
+def _is_data(path: Path) -> bool:
+    return Input(path.name, (), 0).suffix in TEXT + COLUMNAR and not path.name.startswith(".")
+
+
+def _grouped(files: Iterable[str], data: Path, kind: str) -> list[Input]:
+    """Story files or problem folders by the folder they lie in."""
+    folders: dict[str, list[Path]] = {}
+    for file in files:
+        path = data / file
+        members = sorted(part for part in path.iterdir() if part.is_file()) if kind == "apps" else [path]
+        folders.setdefault(PurePosixPath(file).parent.as_posix(), []).extend(members)
+    return [
+        Input(folder, tuple(members), sum(member.stat().st_size for member in members))
+        for folder, members in sorted(folders.items())
+    ]
+
+
+def _nearest(pattern: str, data: Path) -> str:
+    """Names near the first part of the pattern that matches nothing."""
+    if not data.is_dir():
+        return f"the data folder {data} does not exist"
+    folder, parts = data, PurePosixPath(pattern).parts
+    for part in parts:
+        if (folder / part).exists():
+            folder = folder / part
+            continue
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        near = difflib.get_close_matches(part, names, n=3, cutoff=0.5) or names[:5]
+        place = "the data folder" if folder == data else str(folder)
+        return f"{place} has {', '.join(near)}" if near else f"{place} is empty"
+    return "every matching file is excluded"

@@ -1,0 +1,268 @@
+"""Reads the inputs of a source into cached shards."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from chaffinch import _core
+from chaffinch.errors import DataError
+from chaffinch.readers.columnar import BATCH_ROWS, open_batches, open_hub
+from chaffinch.readers.hashes import file_hashes, write_json
+from chaffinch.readers.inputs import COLUMNAR, GROUPED, HUB, Input, plan_source
+from chaffinch.readers.plan import UNFOLDED, Task, core_plan, is_delimited, load_task_table
+from chaffinch.readers.unfold import UNFOLD
+from chaffinch.recipe.source import Source
+
+# Part of every cache key: goes up whenever the same file would give another shard.
+READER_VERSION = 1
+
+# Shards are finished in groups of at most so many bytes and files: an interrupted run keeps most of its work.
+GROUP_BYTES = 512 << 20
+GROUP_FILES = 256
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One input, read.
+
+    Attributes:
+        path: Arrow file with the store's schema.
+        quarantine: Arrow file of the rejected records, None when there are none: file (string), position
+            (uint64: line from 1, or index from 0), pointer (string such as `line 12` or `/Instances/3`),
+            reason (string), raw (string, at most 500 characters).
+        source: the source's name.
+        file: the input relative to the data folder, with forward slashes, or `hf:...`.
+        file_hash: BLAKE3 of the input's bytes; of several files, of their names and hashes.
+        rows: rows in `path`.
+        rejected: records in `quarantine`.
+        bytes: size of the input.
+        notes: counts worth reporting: of rows `duplicate_id`, `id_of_other_task`, `repeated_reference`,
+            `turn_key_ignored` and `edit_...`; of fields `number_as_text`; 1 for a file that is `bom`, `crlf`,
+            `empty_file` or `truncated_file`.
+    """
+
+    path: Path
+    quarantine: Path | None
+    source: str
+    file: str
+    file_hash: str
+    rows: int
+    rejected: int
+    bytes: int
+    notes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """An input and where its shard belongs."""
+
+    input: Input
+    format: str
+    plan: dict[str, Any]
+    job: dict[str, Any]
+    file_hash: str
+    summary: Path
+    table: pa.Table | None = None
+
+
+def read_source(
+    source: Source,
+    data: Path,
+    cache: Path,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> list[Shard]:
+    """Reads a source, or finds in the cache what was read before.
+
+    A shard depends on the file's bytes, the recipe's words about the source and the task's name, not on where
+    the file lies.
+
+    Args:
+        source: what the recipe says.
+        data: the data folder.
+        cache: the cache folder; shards lie in `read/` of it. Several processes may share it.
+        threads: threads to read with; all cores when None.
+        progress: called with the bytes of the inputs done so far; they add up to the sizes of `plan_source`.
+
+    Returns:
+        One shard per input, in the order of `plan_source`; a hub data set has one per split.
+
+    Raises:
+        DataError: nothing matches, the task table or the hub cannot be read, a file changes meanwhile or
+            unpacks to absurd sizes.
+        RecipeError: the recipe's words make no sense for the format.
+        OSError: a file cannot be read or written.
+    """
+    (cache / "read").mkdir(parents=True, exist_ok=True)
+    inputs = plan_source(source, data)
+    before = {member: _stamp(member) for input_ in inputs for member in input_.members}
+    work = list(_work(source, data, cache, inputs, threads))
+    missing = [item for item in work if _cached(item) is None]
+    waiting = {id(item) for item in missing}
+    done = sum(item.input.bytes for item in work if id(item) not in waiting)
+    for group in _groups(missing):
+        start = done
+        report = None if progress is None else (lambda bytes_, start=start: progress(start + bytes_))
+        outcomes = _read(group, threads, report)
+        for item, (rows, rejected, notes) in zip(group, outcomes, strict=True):
+            changed = next(
+                (member for member in item.input.members if _stamp(member) != before[member]), None
+            )
+            if changed is not None:
+                raise DataError(
+                    f"{changed} changed while it was read\nhint: run again when nothing writes to it"
+                )
+            _finish(item, rows, rejected, notes)
+        done += sum(item.input.bytes for item in group)
+        if progress is not None:
+            progress(done)
+    return [_shard(source, item) for item in work]
+
+
+def _work(
+    source: Source, data: Path, cache: Path, inputs: list[Input], threads: int | None
+) -> Iterator[_Work]:
+    tasks = load_task_table(source, data)
+    members = (member for input_ in inputs for member in input_.members)
+    hashes = file_hashes(members, cache, threads=threads)
+    for input_ in inputs:
+        if input_.file.startswith(HUB):
+            for split in open_hub(input_.file):
+                of_files = file_hashes(split.files, cache, threads=threads)
+                file_hash = _digest([of_files[file] for file in split.files])
+                yield _place(source, Input(split.file, (), 0), tasks, file_hash, cache, split.table)
+        else:
+            single = source.format not in GROUPED
+            names = [[member.parent.name, member.name, hashes[member]] for member in input_.members]
+            file_hash = hashes[input_.members[0]] if single else _digest(names)
+            yield _place(source, input_, tasks, file_hash, cache, None)
+
+
+def _place(
+    source: Source, input_: Input, tasks: list[Task], file_hash: str, cache: Path, table: pa.Table | None
+) -> _Work:
+    """Where the shard of an input belongs: under the hash of everything that it depends on."""
+    plan = dict(core_plan(source, tasks, input_))
+    columnar = table is not None or input_.suffix in COLUMNAR
+    job: dict[str, Any] = {
+        "file": input_.file,
+        "task": input_.stem if source.task == "file" else source.task,
+        "stem": input_.stem,
+        "elements": columnar or source.format in UNFOLDED,
+        "delimited": not columnar and is_delimited(source, input_),
+    }
+    key = _digest([READER_VERSION, source.format, plan, {**job, "file": None}, file_hash])
+    folder = cache / "read"
+    job["output"] = folder / f"{key}.arrow"
+    # The quarantine names the file, so two equal files under two names share a shard but not a quarantine.
+    job["quarantine"] = folder / f"{key}.{_digest(input_.file)[:16]}.quarantine.arrow"
+    return _Work(input_, source.format, plan, job, file_hash, folder / f"{key}.json", table)
+
+
+def _digest(value: object) -> str:
+    """A name for anything that JSON can write; the standard library's hash will do for a few words."""
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=32).hexdigest()
+
+
+def _cached(item: _Work) -> dict[str, Any] | None:
+    """The summary of a complete shard."""
+    try:
+        summary = json.loads(item.summary.read_text("utf-8"))
+        complete = item.job["output"].stat().st_size == summary["shard_bytes"]
+        complete = complete and (summary["rejected"] == 0 or item.job["quarantine"].exists())
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return summary if complete else None
+
+
+def _groups(items: list[_Work]) -> Iterator[list[_Work]]:
+    """Inputs that are read by one call: of one plan, and a stream of batches alone."""
+    group: list[_Work] = []
+    size = 0
+    for item in items:
+        alone = item.table is not None or item.input.suffix in COLUMNAR
+        full = len(group) == GROUP_FILES or size + item.input.bytes > GROUP_BYTES
+        if group and (alone or full or group[0].plan != item.plan):
+            yield group
+            group, size = [], 0
+        group.append(item)
+        size += item.input.bytes
+        if alone:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+Outcome = tuple[int, int, dict[str, int]]
+
+
+def _read(group: list[_Work], threads: int | None, progress: Callable[[int], object] | None) -> list[Outcome]:
+    first = group[0]
+    path = first.input.members[0] if first.input.members else Path()
+    if first.table is not None or first.input.suffix in COLUMNAR:
+        if first.table is not None:
+            batches = first.table.to_reader(max_chunksize=BATCH_ROWS)
+        else:
+            batches = open_batches(path, first.input.suffix)
+        # Progress would count the batches' JSON, not the file's bytes.
+        return [_core.read_batches(first.plan, {**first.job, "path": path}, batches, threads=threads)]
+    unfolded: list[Path] = []
+    try:
+        jobs = []
+        for number, item in enumerate(group):
+            path = item.input.members[0]
+            if item.format in UNFOLDED:
+                path = item.summary.with_name(f"{item.summary.stem}.{os.getpid()}-{number}.ndjson.tmp")
+                unfolded.append(path)
+                with path.open("wb") as file:
+                    file.writelines(UNFOLD[item.format](item.input.members))
+            jobs.append({**item.job, "path": path})
+        return _core.read_files(first.plan, jobs, threads=threads, progress=progress)
+    finally:
+        for path in unfolded:
+            path.unlink(missing_ok=True)
+
+
+def _finish(item: _Work, rows: int, rejected: int, notes: dict[str, int]) -> None:
+    """Writes the summary: the sign that the shard is complete."""
+    summary = {
+        "reader_version": READER_VERSION,
+        "file": item.input.file,
+        "file_hash": item.file_hash,
+        "rows": rows,
+        "rejected": rejected,
+        "notes": notes,
+        "shard_bytes": item.job["output"].stat().st_size,
+    }
+    write_json(item.summary, summary)
+
+
+def _shard(source: Source, item: _Work) -> Shard:
+    summary = _cached(item)
+    if summary is None:
+        message = f"{item.job['output']} vanished from the cache"
+        raise DataError(f"{message}\nhint: run again, and do not clean the cache meanwhile")
+    return Shard(
+        path=item.job["output"],
+        quarantine=item.job["quarantine"] if summary["rejected"] else None,
+        source=source.name,
+        file=item.input.file,
+        file_hash=item.file_hash,
+        rows=summary["rows"],
+        rejected=summary["rejected"],
+        bytes=item.input.bytes,
+        notes=summary["notes"],
+    )
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino

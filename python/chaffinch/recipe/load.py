@@ -1,0 +1,183 @@
+"""From a YAML file, a shipped name or a dict to a checked recipe."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from chaffinch.errors import RecipeError
+from chaffinch.recipe.model import Recipe
+
+SUFFIX = ".yaml"
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    folder = Path(str(resources.files("chaffinch") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
+
+
+def load_recipe(recipe: "str | Path | Mapping[str, Any] | Recipe", overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Resolves and checks a recipe.
+
+    Args:
+        recipe: a shipped name, the path of a YAML file, a mapping with the same keys, or a recipe.
+        overrides: dotted keys and their values, as `--set` takes them: `{"sample.rows.lima": 500}`. A list's item is named by its number
+            or its `name`.
+
+    Raises:
+        RecipeError: unknown recipe or key (with the nearest right one), or a value that cannot be.
+        OSError: the file cannot be read.
+    """
+    if isinstance(recipe, Recipe):
+        if not overrides:
+            return recipe
+        recipe = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    origin = "the recipe" if isinstance(recipe, Mapping) else str(recipe)
+    values = dict(recipe) if isinstance(recipe, Mapping) else _read(recipe)
+    values = _with_base(values, origin, seen=[origin])
+    modes = values.pop("modes", {})
+    for key, value in (overrides or {}).items():
+        if key == "mode":
+            values["mode"] = value
+    mode = values.get("mode")
+    # A resolved recipe has its mode laid over it already and no modes left: it must load again as it is.
+    if mode is not None and (modes or "mode" in (overrides or {})):
+        if mode not in modes:
+            raise RecipeError(f"{origin}: mode is {mode!r}\nhint: this recipe has {_or(modes)}")
+        values = merge(values, modes[mode])
+    for key, value in (overrides or {}).items():
+        values = _set(values, key.split("."), value, key)
+    return _check(values, origin)
+
+
+def _check(values: Mapping[str, Any], origin: str) -> Recipe:
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            known = _keys_at(Recipe, first["loc"][:-1])
+            near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else f"the keys here are {', '.join(known)}"
+            raise RecipeError(f"{origin}: unknown key `{where}`\nhint: {hint}") from None
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        lines = message.split("\n")
+        raise RecipeError("\n".join([f"{origin}: {where}: {lines[0]}{more}", *lines[1:]])) from None
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the part of the recipe at `location` may have, through lists, unions and optional parts."""
+    models: list[type[BaseModel]] = [model]
+    for part in location:
+        inner = [
+            field.annotation
+            for one in models
+            for name, field in one.model_fields.items()
+            if part in (name, field.alias)
+        ]
+        models = [found for annotation in inner for found in _models_in(annotation)] or models
+    return sorted({field.alias or name for one in models for name, field in one.model_fields.items()})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for argument in getattr(annotation, "__args__", ()) for found in _models_in(argument)]
+
+
+def _read(recipe: str | Path) -> dict[str, Any]:
+    path = Path(recipe)
+    if path.suffix not in {SUFFIX, ".yml"} and not path.is_file():
+        known = shipped()
+        if str(recipe) not in known:
+            near = difflib.get_close_matches(str(recipe), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"shipped recipes are {', '.join(known)}; or give a .yaml file"
+            raise RecipeError(f"no recipe {str(recipe)!r}\nhint: {hint}")
+        path = known[str(recipe)]
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys, this is {type(values).__name__}")
+    return values
+
+
+def _with_base(values: dict[str, Any], origin: str, seen: list[str]) -> dict[str, Any]:
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    beside = Path(origin).parent / f"{base}"
+    base = beside if beside.suffix in {SUFFIX, ".yml"} and beside.is_file() else base
+    if str(base) in seen:
+        raise RecipeError(f"{origin}: base {base} leads back to itself: {' -> '.join([*seen, str(base)])}")
+    return merge(_with_base(_read(base), str(base), [*seen, str(base)]), values)
+
+
+def merge(base: Mapping[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]:
+    """Lays `delta` over `base`: mappings key by key, lists of named items by name, everything else replaced."""
+    merged = dict(base)
+    for key, value in delta.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(below, value)
+        elif _is_named(below) and _is_named(value):
+            names = {item["name"]: item for item in below}
+            for item in value:
+                names[item["name"]] = merge(names.get(item["name"], {}), item)
+            merged[key] = list(names.values())
+        else:
+            merged[key] = value
+    return merged
+
+
+def _is_named(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) and "name" in item for item in value)
+
+
+def _set(values: Any, path: list[str], value: Any, key: str) -> Any:
+    if not path:
+        return value
+    head, rest = path[0], path[1:]
+    if isinstance(values, list):
+        for index, item in enumerate(values):
+            if str(index) == head or (isinstance(item, Mapping) and item.get("name") == head):
+                return [*values[:index], _set(item, rest, value, key), *values[index + 1 :]]
+        raise RecipeError(f"--set {key}: no item {head!r}\nhint: name it by its number or its `name`")
+    if values is not None and not isinstance(values, Mapping):
+        raise RecipeError(f"--set {key}: {head!r} is below a value that has no keys")
+    below = dict(values or {})
+    # A name may itself hold a dot (`openbookqa.v1`): take the longest key there is.
+    for length in range(len(path), 1, -1):
+        joined = ".".join(path[:length])
+        if joined in below:
+            head, rest = joined, path[length:]
+            break
+    below[head] = _set(below.get(head), rest, value, key)
+    return below
+
+
+def _or(names: Mapping[str, Any]) -> str:
+    return " or ".join(names) or "no modes"
+
+
+def parse_set(pairs: list[str]) -> dict[str, Any]:
+    """`key=value` pairs of the command line to overrides; the values are YAML."""
+    overrides = {}
+    for pair in pairs:
+        key, separator, text = pair.partition("=")
+        if not separator or not re.fullmatch(r"[^.\s][^\s]*", key):
+            raise RecipeError(f"--set {pair}: expected key=value\nhint: --set sample.rows.lima=500")
+        try:
+            overrides[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"--set {pair}: the value is not YAML: {' '.join(str(error).split())}") from None
+    return overrides

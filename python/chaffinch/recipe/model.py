@@ -1,0 +1,88 @@
+"""The recipe as a whole: its keys are the stages, in the order in which they run."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from chaffinch.recipe.clean import Clean
+from chaffinch.recipe.dedup import Dedup
+from chaffinch.recipe.format import Format
+from chaffinch.recipe.provenance import Provenance
+from chaffinch.recipe.sample import Sample
+from chaffinch.recipe.select import SelectStep
+from chaffinch.recipe.source import Source, Strict
+
+
+def _as_steps(value: object) -> object:
+    return [value] if isinstance(value, dict) else value
+
+
+Steps = BeforeValidator(_as_steps)
+
+
+class Write(Strict):
+    """What the mixture is written as."""
+
+    format: Literal["parquet", "jsonl", "datasets"] = "parquet"
+    rows_per_file: int = Field(default=250_000, ge=1)
+    compression: Literal["zstd", "snappy", "none"] = Field(default="snappy", description="of Parquet files")
+
+
+class Recipe(Strict):
+    """A mixture: where its rows come from and what each stage does with them."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    seed: int = Field(default=0, ge=0, lt=2**64)
+    mode: str | None = Field(default=None, description="one of the recipe's `modes`, already laid over it")
+    max_bad_fraction: float = Field(default=0.01, ge=0, le=1, description="the build fails above this share of bad rows")
+    sources: list[Source] = Field(min_length=1)
+    select: Annotated[list[SelectStep], Steps] = []
+    provenance: Provenance | None = None
+    clean: Clean = Clean()
+    dedup: Dedup = Dedup()
+    score: dict[str, Any] | None = Field(default=None, description="kept for the version that has this stage")
+    bucket: dict[str, Any] | None = Field(default=None, description="kept for the version that has this stage")
+    sample: Annotated[list[Sample], Steps] = []
+    format: Format = Format()
+    write: Write = Write()
+    min_class_share: dict[str, float] = Field(default={}, description="warn when a class has a smaller share of the rows")
+    validation_fraction: float = Field(default=0.0, ge=0, lt=1, description="share of the mixture held out for validation")
+
+    @field_validator("sources")
+    @classmethod
+    def _names_are_unique(cls, sources: list[Source]) -> list[Source]:
+        names = [source.name for source in sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two sources are named {twice[0]}")
+        return sources
+
+    @model_validator(mode="after")
+    def _steps_name_known_sources(self) -> "Recipe":
+        names = [source.name for source in self.sources]
+        for step in self.select:
+            for unknown in set(step.sources or []) - set(names):
+                raise ValueError(f"select.sources: no source {unknown!r}\nhint: the sources are {', '.join(names)}")
+        return self
+
+    def stages(self) -> list[str]:
+        """The stages that a build runs, in order."""
+        asked = {
+            "select": bool(self.select),
+            "provenance": self.provenance is not None,
+            "clean": True,
+            "dedup": bool(self.dedup.exact),
+            "score": self.score is not None,
+            "bucket": self.bucket is not None,
+            "sample": bool(self.sample),
+        }
+        return ["read", *(stage for stage, there in asked.items() if there), "format", "write"]
+
+    def unfilled(self) -> list[str]:
+        """The stages that the recipe asks for and this version does not have."""
+        return [stage for stage in self.stages() if stage in {"score", "bucket"}]
+
+    def json_values(self) -> dict[str, Any]:
+        """The recipe as plain JSON values, defaults included, for manifests and cache keys."""
+        return self.model_dump(mode="json", by_alias=True)

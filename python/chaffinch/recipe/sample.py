@@ -1,0 +1,101 @@
+"""What a recipe says about how many rows to draw."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from chaffinch.recipe.source import Strict, Texts
+
+Method = Literal["proportional", "temperature", "weights", "equal"]
+
+Shortfall = Literal["error", "redistribute", "accept"]
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(
+            f"{value!r} is no whole number of rows; write 1000, or `fraction:` for a share such as 0.5"
+        )
+    if value < 0:
+        raise ValueError(f"{value} rows cannot be drawn")
+    return value
+
+
+def _share(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, float):
+        raise ValueError(
+            f"{value!r} is no fraction; write it with a point (1.0 is all), or `rows:` for a number of rows"
+        )
+    if not 0 <= value <= 1:
+        raise ValueError(f"{value} is no fraction between 0.0 and 1.0")
+    return value
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_whole)]
+Share = Annotated[float, BeforeValidator(_share)]
+# Told apart before they are read, so that one wrong number is reported once.
+Shares = Annotated[
+    Annotated[Share, Tag("one")] | Annotated[dict[str, Share], Tag("each")],
+    Discriminator(lambda value: "each" if isinstance(value, dict) else "one"),
+]
+Weight = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
+
+
+class Sample(Strict):
+    """One step: which strata there are, and how many rows of each.
+
+    Exactly one of rows, rows_each, fraction and total is given.
+    A stratum's label is its columns' values joined by "/"; where a row has none, the value is `none`.
+    """
+
+    by: Annotated[Texts, Field(min_length=1)] = Field(
+        default=["source"], description="columns that make the strata"
+    )
+    where: dict[str, Texts] = Field(
+        default={}, description="only rows with one of these values; others pass untouched"
+    )
+    rows: dict[str, Count] | None = None
+    rows_each: Count | None = None
+    fraction: Shares | None = None
+    total: Count | None = None
+    method: Method = Field(default="proportional", description="how a total is shared out")
+    cap: Count | None = Field(default=None, description="rows beyond which a stratum weighs no more")
+    temperature: Weight | None = Field(default=None, description="weights to the power of 1/temperature")
+    weights: dict[str, Weight] | None = None
+    shortfall: Shortfall = "error"
+    others: Literal["drop", "keep", "error"] = Field(
+        default="error", description="strata that rows, fraction or weights do not name"
+    )
+
+    @model_validator(mode="after")
+    def _means_one_thing(self) -> Self:
+        amounts = {
+            "rows": self.rows,
+            "rows_each": self.rows_each,
+            "fraction": self.fraction,
+            "total": self.total,
+        }
+        given = [name for name, amount in amounts.items() if amount is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"exactly one of rows, rows_each, fraction and total is needed, not {given or 'none'}"
+            )
+        needs = {"temperature": self.temperature is not None, "weights": self.weights is not None}
+        for name, present in needs.items():
+            if present != (self.total is not None and self.method == name):
+                raise ValueError(f"`{name}:` goes with `total:` and `method: {name}`, and only with it")
+        if self.cap is not None and (
+            self.total is None or self.method not in ("proportional", "temperature")
+        ):
+            raise ValueError("`cap:` goes with `total:` and `method: proportional` or `temperature`")
+        if self.total is None and self.method != "proportional":
+            raise ValueError("`method:` goes with `total:`")
+        if self.temperature is not None and self.temperature < 1:
+            raise ValueError(f"temperature is {self.temperature}, expected at least 1")
+        return self

@@ -1,0 +1,69 @@
+"""What a build gives back."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from chaffinch.output import DATA, LEDGER, QUARANTINE, REPORT, manifest
+
+if TYPE_CHECKING:
+    import datasets
+    import polars
+
+
+class Result:
+    """A finished build, read from its output folder on demand.
+
+    Attributes:
+        out: the output folder.
+        report: path of the HTML report.
+    """
+
+    def __init__(self, out: str | Path) -> None:
+        self.out = Path(out)
+        self.report = self.out / REPORT
+        self.summary: dict[str, Any] = manifest(self.out)
+
+    def __repr__(self) -> str:
+        return f"Result(out={str(self.out)!r}, kept={self.summary['kept']:,})"
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The mixture's training rows, in order. JSONL loses nothing but the types of columns that are null throughout."""
+        return self.split("train")
+
+    def split(self, name: str) -> pa.Table:
+        """One split of the mixture: `train`, or `validation` where the recipe holds rows out."""
+        files = [str(self.out / DATA / output["file"]) for output in self.summary["outputs"] if output["split"] == name]
+        kind = {"parquet": "parquet", "jsonl": "json", "datasets": "ipc"}[self.summary["recipe"]["write"]["format"]]
+        if kind == "ipc":
+            return pa.concat_tables([pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in files])
+        return ds.dataset(files, format=kind).to_table()
+
+    @cached_property
+    def ledger(self) -> pa.Table:
+        """Every row that was read and is not in the mixture: row_id, source, stage, reason, witness, score."""
+        return pq.read_table(self.out / LEDGER)
+
+    @cached_property
+    def quarantine(self) -> pa.Table:
+        """Every bad row: source, file, position, pointer, reason, raw."""
+        return pq.read_table(self.out / QUARANTINE)
+
+    def to_polars(self) -> "polars.DataFrame":
+        """The mixture as a polars frame (extra `polars`)."""
+        import polars
+
+        frame = polars.from_arrow(self.table)
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    def to_datasets(self) -> "datasets.Dataset":
+        """The mixture as a Hugging Face data set (extra `hub`)."""
+        import datasets
+
+        return datasets.Dataset(self.table)

@@ -1,0 +1,93 @@
+"""Rows to the prompt and the response that a model is trained on."""
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import pyarrow as pa
+import yaml
+from pydantic import ValidationError
+
+from chaffinch import _core
+from chaffinch.decisions import Rows
+from chaffinch.errors import RecipeError
+from chaffinch.recipe.format import Template
+
+
+def load_template(name: str) -> Template:
+    """Reads a template.
+
+    Args:
+        name: a shipped one (`birbal`, `alpaca`), or the path of a YAML file.
+
+    Raises:
+        RecipeError: there is no such template, or the file does not say what a template must.
+        OSError: the file cannot be read.
+    """
+    if name.endswith((".yaml", ".yml")):
+        text = Path(name).read_text(encoding="utf-8")
+    else:
+        shipped = resources.files("chaffinch") / "templates"
+        names = sorted(
+            entry.name.removesuffix(".yaml") for entry in shipped.iterdir() if entry.name.endswith(".yaml")
+        )
+        if name not in names:
+            raise RecipeError(
+                f"no template {name!r}\nhint: choose {', '.join(names)}, or give the path of a .yaml file"
+            )
+        text = (shipped / f"{name}.yaml").read_text(encoding="utf-8")
+    try:
+        template = Template.model_validate(yaml.safe_load(text))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise RecipeError(f"template {name}: {error}") from error
+    for segment in template.prompt:
+        if "{response}" in segment.text.replace("{{", "").replace("}}", ""):
+            raise RecipeError(
+                f"template {name}: the prompt holds {{response}}, which the model is to learn\n"
+                "hint: leave it out; the response stands in its own column"
+            )
+    return template
+
+
+def run(
+    rows: pa.Table,
+    chosen: Rows,
+    template: Template,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> pa.Table:
+    """Renders rows.
+
+    Of a conversation the prompt is every turn before the assistant's last, and that one is the response.
+    Braces in the data mean nothing.
+
+    Args:
+        rows: the store's table.
+        chosen: the row numbers to render, in any order.
+        template: how.
+        threads: default all cores.
+        progress: called with the rows done so far.
+
+    Returns:
+        A table (prompt: large_string, response: large_string) in the order of `chosen`.
+
+    Raises:
+        RecipeError: the template names a field that no row has, or a brace is left open.
+        DataError: a conversation has a role that the template does not know.
+    """
+    return pa.table(
+        _core.render(
+            rows.select(["instruction", "input", "references", "messages"]),
+            pa.array(chosen),
+            {
+                "prompt": [
+                    {"text": part.text, "when": part.when, "unless": part.unless} for part in template.prompt
+                ],
+                "turns": list(template.turns.items()),
+                "cue": template.cue,
+            },
+            threads=threads,
+            progress=progress,
+        )
+    )

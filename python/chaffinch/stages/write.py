@@ -1,0 +1,187 @@
+"""write: the kept rows, copied out once, in the order of their places."""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from chaffinch import _core
+from chaffinch.cache import key_of
+from chaffinch.recipe.model import Write
+from chaffinch.stages.provenance import Marks
+from chaffinch.store import Rows
+
+BATCH = 16_384
+_TEXT = pa.large_string()
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+SCHEMA = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("category", pa.string()),
+        pa.field("language", pa.string()),
+        pa.field("licence", pa.string()),
+        pa.field("class", pa.string(), nullable=False),
+        pa.field("instruction", pa.string(), nullable=False),
+        pa.field("input", pa.string(), nullable=False),
+        pa.field("output", pa.string()),
+        pa.field("references", pa.list_(pa.string()), nullable=False),
+        pa.field("messages", _MESSAGES),
+        pa.field("prompt_origin", pa.string(), nullable=False),
+        pa.field("response_origin", pa.string(), nullable=False),
+        pa.field("generator", pa.string()),
+        pa.field("meta", pa.string()),
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("response", pa.string(), nullable=False),
+    ]
+)
+
+
+Render = Callable[[pa.Table, np.ndarray], pa.Table]
+
+
+@dataclass(frozen=True)
+class Written:
+    """One file of the mixture."""
+
+    split: str
+    file: str
+    rows: int
+    bytes: int
+
+
+def run(
+    rows: Rows,
+    splits: dict[str, np.ndarray],
+    spec: Write,
+    render: Render,
+    marks: Marks,
+    folder: Path,
+    *,
+    threads: int,
+    advance: Callable[[int], object],
+) -> list[Written]:
+    """Writes each split's rows, in the order given, as files of `rows_per_file` rows; several files at a time.
+
+    Args:
+        rows: the store.
+        splits: split name -> row numbers (uint32) in output order.
+        spec: the recipe's `write`.
+        render: from the store's table and row numbers to columns prompt and response.
+        marks: origins of every row.
+        folder: an empty folder for the files.
+        threads: files written at the same time; the bytes do not depend on it.
+        advance: called with the number of rows written so far.
+
+    Returns:
+        The files, in order.
+    """
+    writer = {"parquet": _write_parquet, "jsonl": _write_jsonl, "datasets": _write_arrow}[spec.format]
+    count = _Count(advance)
+    jobs = []
+    for split, order in splits.items():
+        n_files = max(1, -(-len(order) // spec.rows_per_file))
+        for index in range(n_files):
+            part = order[index * spec.rows_per_file : (index + 1) * spec.rows_per_file]
+            jobs.append((split, _file_name(split, index, n_files, spec.format), part))
+
+    def write_one(job: tuple[str, str, np.ndarray]) -> Written:
+        split, name, part = job
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        batches = (
+            assemble(rows, part[start : start + BATCH], render, marks, count) for start in range(0, len(part), BATCH)
+        )
+        writer(path, batches, spec)
+        return Written(split, name, len(part), path.stat().st_size)
+
+    with ThreadPoolExecutor(threads) as pool:
+        written = list(pool.map(write_one, jobs))
+    if spec.format == "datasets":
+        _describe_datasets(folder, written)
+    return written
+
+
+class _Count:
+    def __init__(self, advance: Callable[[int], object]) -> None:
+        self._advance, self._done, self._lock = advance, 0, Lock()
+
+    def add(self, rows: int) -> None:
+        with self._lock:
+            self._done += rows
+            self._advance(self._done)
+
+
+def assemble(rows: Rows, part: np.ndarray, render: Render, marks: Marks, count: _Count) -> pa.Table:
+    """The output columns of some rows."""
+    batch = rows.gather(part)
+    text = render(rows.table, part)
+    conversation = batch["messages"].is_valid()
+    kind = rows.classes(part, conversation)
+    response = text["response"]
+    columns = {
+        "row_id": rows.ids(part),
+        "class": kind,
+        "output": pc.if_else(conversation, pa.scalar(None, _TEXT), response),
+        "prompt": text["prompt"],
+        "response": response,
+        **marks.columns(part),
+    }
+    named = [columns[field.name] if field.name in columns else batch[field.name] for field in SCHEMA]
+    arrays = [column.cast(field.type) for column, field in zip(named, SCHEMA, strict=True)]
+    count.add(len(part))
+    return pa.table(arrays, schema=SCHEMA)
+
+
+def _file_name(split: str, index: int, n_files: int, form: str) -> str:
+    if form == "datasets":
+        return f"{split}/data-{index:05}-of-{n_files:05}.arrow"
+    return f"{split}-{index:05}-of-{n_files:05}.{form}"
+
+
+def _write_parquet(path: Path, tables: Iterator[pa.Table], spec: Write) -> None:
+    # A dictionary only where values repeat: on text it costs time and saves nothing.
+    repeated = ["source", "task", "category", "language", "licence", "class", "generator"]
+    repeated += ["prompt_origin", "response_origin", "messages.list.element.role"]
+    with pq.ParquetWriter(path, SCHEMA, compression=spec.compression, use_dictionary=repeated) as writer:
+        for table in tables:
+            writer.write_table(table)
+
+
+def _write_jsonl(path: Path, tables: Iterator[pa.Table], _: Write) -> None:
+    path.touch()
+    for table in tables:
+        _core.write_jsonl(table, str(path), threads=1)
+
+
+def _write_arrow(path: Path, tables: Iterator[pa.Table], _: Write) -> None:
+    with pa.ipc.new_stream(str(path), SCHEMA) as writer:
+        for table in tables:
+            writer.write_table(table)
+
+
+def _describe_datasets(folder: Path, written: list[Written]) -> None:
+    """The JSON files that make the folder one that `datasets.load_from_disk` opens (datasets 5.2, `DatasetDict.save_to_disk`)."""
+    splits = list(dict.fromkeys(file.split for file in written))
+    (folder / "dataset_dict.json").write_text(json.dumps({"splits": splits}))
+    for split in splits:
+        files = [{"filename": Path(file.file).name} for file in written if file.split == split]
+        state = {
+            "_data_files": files,
+            "_fingerprint": key_of([*files, [file.bytes for file in written]])[:16],
+            "_format_columns": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+            "_split": split,
+        }
+        (folder / split / "state.json").write_text(json.dumps(state))
+        (folder / split / "dataset_info.json").write_text("{}")

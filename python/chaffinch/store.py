@@ -1,0 +1,113 @@
+"""The rows of a build: every shard, memory-mapped, as one table addressed by row number."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chaffinch import _core
+from chaffinch.errors import DataError
+from chaffinch.readers import Shard
+from chaffinch.recipe.source import Source
+
+SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string_view(), nullable=False),
+        pa.field("task", pa.string_view(), nullable=False),
+        pa.field("category", pa.string_view()),
+        pa.field("language", pa.string_view()),
+        pa.field("licence", pa.string_view()),
+        pa.field("instruction", pa.string_view(), nullable=False),
+        pa.field("input", pa.string_view(), nullable=False),
+        pa.field("references", pa.list_(pa.string_view()), nullable=False),
+        pa.field("messages", pa.list_(pa.struct([("role", pa.string_view()), ("content", pa.string_view())]))),
+        pa.field("meta", pa.string_view()),
+        pa.field("content_hash", pa.binary(16), nullable=False),
+        pa.field("row_hash", pa.binary(16), nullable=False),
+        pa.field("position", pa.uint64(), nullable=False),
+    ]
+)
+
+MAX_ROWS = 2**32 - 1
+
+
+class Rows:
+    """Every row that was read, in recipe order; a row number is an index into it.
+
+    Attributes:
+        shards: the input files, in order.
+        table: the store's columns (ARCHITECTURE.md), memory-mapped: its pages do not count as the process's own memory.
+        ranges: source name -> half-open range of row numbers, in recipe order; empty where nothing was read.
+    """
+
+    def __init__(self, shards: Sequence[Shard], sources: Sequence[Source]) -> None:
+        self.shards = [shard for shard in shards if shard.rows]
+        n_rows = sum(shard.rows for shard in self.shards)
+        if n_rows > MAX_ROWS:
+            raise DataError(f"{n_rows:,} rows, at most {MAX_ROWS:,} fit in one build\nhint: build it in several runs")
+        self.table: Any = pa.concat_tables([_map(shard) for shard in self.shards]) if self.shards else SCHEMA.empty_table()
+        self.starts = np.cumsum([0, *(shard.rows for shard in self.shards)])
+        self.ranges: dict[str, tuple[int, int]] = {}
+        end = 0
+        for source in sources:
+            start = end
+            end += sum(shard.rows for shard in self.shards if shard.source == source.name)
+            self.ranges[source.name] = (start, end)
+        self._classes = [source.row_class for source in sources]
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def shard_of(self, row: int) -> Shard:
+        """The input file that a row came from."""
+        return self.shards[int(np.searchsorted(self.starts, row, side="right")) - 1]
+
+    @cached_property
+    def occurrences(self) -> Any:
+        """Rows that are the second, third ... identical copy of another: columns row (uint32, sorted) and occurrence (uint32)."""
+        return pa.table(_core.occurrences(self.table["row_hash"]))
+
+    def ids(self, rows: np.ndarray) -> Any:
+        """The row ids of `rows`, as an Arrow string array."""
+        return pa.array(_core.row_ids(self.table.select(["source", "task", "row_hash"]), pa.array(rows), self.occurrences))
+
+    def gather(self, rows: np.ndarray) -> Any:
+        """Copies `rows` out, in the given order, as a table with the store's columns."""
+        return pa.table(_core.gather(self.table, pa.array(rows), threads=1))
+
+    def source_codes(self, rows: np.ndarray) -> np.ndarray:
+        """Which source each row is of, as an index into `ranges`."""
+        ends = np.array([end for _, end in self.ranges.values()], np.int64)
+        return np.searchsorted(ends, rows, side="right").astype(np.int32)
+
+    def classes(self, rows: np.ndarray, conversation: Any) -> Any:
+        """The class of each row: what the recipe says of its source, else `conversation` or `instruction`."""
+        declared = pa.array(self._classes, pa.string()).take(pa.array(self.source_codes(rows)))
+        found = pc.if_else(conversation, "conversation", "instruction")
+        return pc.coalesce(declared, found)
+
+    def hash_prefix(self, rows: np.ndarray) -> np.ndarray:
+        """The first eight bytes of each row's hash, big-endian as uint64: sorts as the hexadecimal digits of the row id do."""
+        if not len(self):
+            return np.empty(0, np.uint64)
+        parts = [_leading(chunk) for chunk in self.table["row_hash"].chunks]
+        return np.concatenate(parts)[rows]
+
+
+def _leading(chunk: Any) -> np.ndarray:
+    values = np.frombuffer(chunk.buffers()[1], np.dtype(">u8"))[2 * chunk.offset : 2 * (chunk.offset + len(chunk)) : 2]
+    return values.astype(np.uint64)
+
+
+def _map(shard: Shard) -> Any:
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(shard.path))).read_all()
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{shard.path}: {error}\nhint: the cache is damaged; delete this file and build again") from None
+    if table.schema != SCHEMA or len(table) != shard.rows:
+        raise DataError(f"{shard.path}: not the shard it should be\nhint: delete this file and build again")
+    return table

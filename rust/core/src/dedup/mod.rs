@@ -1,0 +1,10 @@
+//! Which rows say again what another row says.
+
+mod exact;
+mod normal;
+mod occurrences;
+mod partition;
+
+pub use exact::{Duplicate, Exact, exact_duplicates, exact_duplicates_by};
+pub use normal::NormalForm;
+pub use occurrences::{Occurrence, occurrences};

@@ -1,0 +1,390 @@
+//! The read stage: files to shards.
+#![expect(clippy::needless_pass_by_value, reason = "pyo3 hands arguments over by value")]
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use arrow_array::RecordBatchReader;
+use arrow_json::LineDelimitedWriter;
+use chaffinch_core::Control;
+use chaffinch_core::read::cut::{Record, TRUNCATED};
+use chaffinch_core::read::delimited::DelimitedReader;
+use chaffinch_core::read::detect::{self, Container};
+use chaffinch_core::read::rows::{Plan, RowReader};
+use chaffinch_core::read::{Facts, Note, Reject, Sink, natural};
+use pyo3::prelude::*;
+use pyo3_arrow::{PyArray, PyChunkedArray, PyRecordBatchReader};
+use rayon::prelude::*;
+
+use crate::blocks::{BLOCK_BYTES, Block, Document, ElementBlocks, LineBlocks};
+use crate::columns::TextColumn;
+use crate::decompress::{Stream, at};
+use crate::door;
+use crate::error::Result;
+use crate::read_plan::{Kind, Plans, SourcePlan};
+use crate::shard::{Parsed, Place, ShardBuilder};
+use crate::shard_file::{ShardWriter, Summary};
+
+/// One file to read, as Python names it.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Job {
+    path: PathBuf,
+    file: String,
+    /// `None`: the stem for Natural Instructions, else the source's name.
+    task: Option<String>,
+    stem: String,
+    output: PathBuf,
+    quarantine: PathBuf,
+    /// Whether lines are counted from 0 as elements, since no user sees them as lines.
+    elements: bool,
+    delimited: bool,
+}
+
+type Outcome = (u64, u64, BTreeMap<String, u64>);
+
+/// A file at least this large is read by all threads together, smaller ones by one thread each.
+const LARGE_BYTES: u64 = 64 << 20;
+/// Packed files are taken for eight times their size.
+const UNPACKED: u64 = 8;
+
+/// Reads files into shards and quarantines; `progress` counts the files' bytes.
+///
+/// Returns rows, rejected records and notes of each file.
+#[pyfunction]
+#[pyo3(signature = (plan, jobs, *, threads=None, progress=None))]
+pub(crate) fn read_files(
+    py: Python<'_>,
+    plan: SourcePlan,
+    jobs: Vec<Job>,
+    threads: Option<usize>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Vec<Outcome>> {
+    door::enter(py, threads, progress, |control| {
+        let plans = Plans::new(&plan)?;
+        let is_large = |job: &Job| -> Result<bool> {
+            let bytes = std::fs::metadata(&job.path).map_err(at(&job.path))?.len();
+            let packed =
+                job.path.extension().is_some_and(|extension| extension == "gz" || extension == "zst");
+            Ok(bytes * if packed { UNPACKED } else { 1 } >= LARGE_BYTES)
+        };
+        let large = jobs.iter().map(is_large).collect::<Result<Vec<_>>>()?;
+        let mut summaries = jobs
+            .par_iter()
+            .zip(&large)
+            .map(|(job, &large)| if large { Ok(None) } else { read_file(&plans, job, 1, control).map(Some) })
+            .collect::<Result<Vec<_>>>()?;
+        for (job, summary) in jobs.iter().zip(&mut summaries) {
+            if summary.is_none() {
+                *summary = Some(read_file(&plans, job, rayon::current_num_threads(), control)?);
+            }
+        }
+        Ok(summaries.into_iter().flatten().map(|summary| outcome(&plan, summary)).collect())
+    })
+}
+
+/// Reads the batches of an Arrow stream (Parquet, Arrow files, hub data sets) into one shard.
+#[pyfunction]
+#[pyo3(signature = (plan, job, batches, *, threads=None, progress=None))]
+pub(crate) fn read_batches(
+    py: Python<'_>,
+    plan: SourcePlan,
+    job: Job,
+    batches: PyRecordBatchReader,
+    threads: Option<usize>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Outcome> {
+    let batches = batches.into_reader()?;
+    door::enter(py, threads, progress, |control| {
+        let plans = Plans::new(&plan)?;
+        let text = BatchText { batches, text: Vec::new(), read: 0 };
+        let stream = Stream::of(Box::new(text), job.file.clone(), control);
+        let summary = read_stream(&plans, &job, stream, rayon::current_num_threads(), control)?;
+        Ok(outcome(&plan, summary))
+    })
+}
+
+/// BLAKE3 of each file's bytes, in hexadecimal.
+#[pyfunction]
+#[pyo3(signature = (paths, *, threads=None, progress=None))]
+pub(crate) fn hash_files(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    threads: Option<usize>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Vec<String>> {
+    door::enter(py, threads, progress, |control| {
+        let hash = |path: &PathBuf| -> Result<String> {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_mmap_rayon(path).map_err(at(path))?;
+            control.advance(hasher.count())?;
+            Ok(hasher.finalize().to_hex().to_string())
+        };
+        paths.par_iter().map(hash).collect()
+    })
+}
+
+/// BLAKE3 of a file's bytes, in hexadecimal.
+#[pyfunction]
+pub(crate) fn hash_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+    Ok(hash_files(py, vec![path], None, None)?.concat())
+}
+
+/// The text of one key of each row's `meta`.
+#[pyfunction]
+pub(crate) fn meta_field(py: Python<'_>, meta: PyChunkedArray, name: &str) -> PyResult<PyArray> {
+    let column = TextColumn::from_python(meta)?;
+    door::enter(py, None, None, |control| {
+        let mut values = arrow_array::builder::StringViewBuilder::new();
+        for row in 0..chaffinch_core::text::Texts::len(&column) {
+            if row % 4096 == 0 {
+                control.advance(4096)?;
+            }
+            let meta = column.text(row);
+            values.append_option(meta.and_then(|meta| chaffinch_core::read::meta_field(meta, name)));
+        }
+        Ok(PyArray::from_array_ref(std::sync::Arc::new(values.finish())))
+    })
+}
+
+fn outcome(plan: &SourcePlan, summary: Summary) -> Outcome {
+    let mut notes = BTreeMap::new();
+    for (note, count) in summary.notes {
+        let name = match note {
+            Note::IdOfOtherTask => "id_of_other_task".to_owned(),
+            Note::RepeatedReference => "repeated_reference".to_owned(),
+            Note::NumberAsText => "number_as_text".to_owned(),
+            Note::TurnKeyIgnored => "turn_key_ignored".to_owned(),
+            Note::TruncatedFile => "truncated_file".to_owned(),
+            Note::ByteOrderMark => "bom".to_owned(),
+            Note::CarriageReturns => "crlf".to_owned(),
+            Note::EmptyFile => "empty_file".to_owned(),
+            Note::Edited(number) => plan.edit_note(number),
+        };
+        *notes.entry(name).or_default() += count;
+    }
+    if summary.duplicate_ids > 0 {
+        notes.insert("duplicate_id".to_owned(), summary.duplicate_ids);
+    }
+    (summary.rows, summary.rejected, notes)
+}
+
+/// The batches of an Arrow stream, as lines of JSON.
+struct BatchText {
+    batches: Box<dyn RecordBatchReader + Send>,
+    text: Vec<u8>,
+    read: usize,
+}
+
+impl Read for BatchText {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.read == self.text.len() {
+            let Some(batch) = self.batches.next() else { return Ok(0) };
+            self.text.clear();
+            self.read = 0;
+            let mut writer = LineDelimitedWriter::new(&mut self.text);
+            batch.and_then(|batch| writer.write(&batch)).map_err(io::Error::other)?;
+            writer.finish().map_err(io::Error::other)?;
+        }
+        let length = buffer.len().min(self.text.len() - self.read);
+        buffer[..length].copy_from_slice(&self.text[self.read..self.read + length]);
+        self.read += length;
+        Ok(length)
+    }
+}
+
+fn read_file(plans: &Plans<'_>, job: &Job, width: usize, control: &Control) -> Result<Summary> {
+    read_stream(plans, job, Stream::open(&job.path, control)?, width, control)
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn read_stream(
+    plans: &Plans<'_>,
+    job: &Job,
+    mut stream: Stream<'_>,
+    width: usize,
+    control: &Control,
+) -> Result<Summary> {
+    let mut writer = ShardWriter::create(&job.output, &job.quarantine)?;
+    let mut head = Vec::new();
+    stream.fill(&mut head, BLOCK_BYTES)?;
+    let mark = if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    let text = &head[mark..];
+    let mut count = |note: Note| *writer.summary.notes.entry(note).or_default() += 1;
+    if mark > 0 {
+        count(Note::ByteOrderMark);
+    }
+    let newline = text.iter().position(|&byte| byte == b'\n');
+    if newline.is_some_and(|newline| newline > 0 && text[newline - 1] == b'\r') {
+        count(Note::CarriageReturns);
+    }
+    let container = detect::container(text);
+    let is_empty = container == Container::Empty && stream.ended;
+    if is_empty {
+        count(Note::EmptyFile);
+    }
+    let kind = plans.kind(text, container);
+    let task = match &job.task {
+        Some(task) => task,
+        None if kind == Kind::NaturalInstructions => &job.stem,
+        None => plans.source(),
+    };
+    let reader = FileReader { plans, job, task, width, control };
+    if is_empty && !stream.broken {
+        return writer.finish();
+    }
+    if job.delimited {
+        head.drain(..mark);
+        reader.delimited(kind, stream, head, &mut writer)?;
+    } else if kind != Kind::NaturalInstructions && matches!(container, Container::Lines | Container::Empty) {
+        head.drain(..mark);
+        let place = if job.elements { Place::Element } else { Place::Line };
+        let mut lines = LineBlocks::new(stream, head);
+        reader.blocks(kind, &Facts::default(), place, None, || lines.next(), &mut writer)?;
+    } else {
+        let document = Document::new(stream, head, mark, &job.path, &job.output)?;
+        reader.document(kind, container, &document, &mut writer)?;
+    }
+    writer.finish()
+}
+
+struct FileReader<'a> {
+    plans: &'a Plans<'a>,
+    job: &'a Job,
+    task: &'a str,
+    width: usize,
+    control: &'a Control,
+}
+
+impl FileReader<'_> {
+    fn document(
+        &self,
+        kind: Kind,
+        container: Container,
+        document: &Document,
+        writer: &mut ShardWriter,
+    ) -> Result<()> {
+        let mut place = Place::Element;
+        let (mut facts, mut problem) = (Facts::default(), None);
+        let mut blocks = match (kind, container) {
+            (Kind::NaturalInstructions, _) => {
+                let natural::Document { facts: header, instances, problem: unfit, broken } =
+                    natural::document(document);
+                (place, facts, problem) = (Place::Instance, header, unfit);
+                ElementBlocks::of_records(document, instances, broken)
+            }
+            (_, Container::Array) => ElementBlocks::of_array(document),
+            _ => {
+                let whole = Record { position: 0, start: 0, end: document.len(), at_end: true };
+                ElementBlocks::of_records(document, vec![whole], None)
+            }
+        };
+        let mut reported = document.reported;
+        let mut next = || -> Result<Option<Block<'_>>> {
+            let block = blocks.next();
+            if let Some(block) = &block {
+                let behind = block.bytes.len().saturating_sub(reported);
+                reported = reported.saturating_sub(block.bytes.len());
+                self.control.advance(behind as u64)?;
+            }
+            Ok(block)
+        };
+        self.blocks(kind, &facts, place, problem, &mut next, writer)
+    }
+
+    /// Parses blocks `width` at a time while the next ones are cut, and writes them in order.
+    fn blocks<'d>(
+        &self,
+        kind: Kind,
+        facts: &Facts,
+        place: Place,
+        problem: Option<&'static str>,
+        mut next: impl FnMut() -> Result<Option<Block<'d>>> + Send,
+        writer: &mut ShardWriter,
+    ) -> Result<()> {
+        let plan = self.plans.of(kind);
+        let mut window = || -> Result<Vec<Block<'d>>> {
+            let mut blocks = Vec::new();
+            while blocks.len() < self.width
+                && let Some(block) = next()?
+            {
+                blocks.push(block);
+            }
+            Ok(blocks)
+        };
+        let mut blocks = window()?;
+        while !blocks.is_empty() {
+            let parse = |block: &Block<'_>| self.parse(plan, facts, place, problem, block);
+            let (following, parsed): (_, Vec<Parsed>) =
+                rayon::join(&mut window, || blocks.par_iter().map(parse).collect());
+            for parsed in parsed {
+                writer.write(parsed)?;
+            }
+            blocks = following?;
+        }
+        Ok(())
+    }
+
+    fn parse(
+        &self,
+        plan: &Plan,
+        facts: &Facts,
+        place: Place,
+        problem: Option<&'static str>,
+        block: &Block<'_>,
+    ) -> Parsed {
+        let mut builder = ShardBuilder::new(self.plans.source(), &self.job.file, place);
+        let mut rows = RowReader::new(plan, facts, self.task);
+        for &record in &block.records {
+            // Lines of elements are counted from 0.
+            let position = record.position - u64::from(self.job.elements);
+            let record = Record { position, ..record };
+            match problem {
+                Some(reason) => {
+                    let raw = &block.bytes[record.start..record.end];
+                    builder.reject(&Reject { position, instance: None, reason, raw });
+                }
+                None => rows.read(&block.bytes, record, &mut builder),
+            }
+        }
+        if let Some((position, raw, reason)) = &block.lost {
+            if *reason == TRUNCATED {
+                builder.note(Note::TruncatedFile);
+            }
+            let position = position - u64::from(self.job.elements);
+            builder.reject(&Reject { position, instance: None, reason, raw });
+        }
+        builder.finish()
+    }
+
+    fn delimited(
+        &self,
+        kind: Kind,
+        mut stream: Stream<'_>,
+        mut head: Vec<u8>,
+        writer: &mut ShardWriter,
+    ) -> Result<()> {
+        let plan = self.plans.of(kind);
+        let facts = Facts::default();
+        let mut builder = ShardBuilder::new(self.plans.source(), &self.job.file, Place::Line);
+        let rows = RowReader::new(plan, &facts, self.task);
+        let mut reader = DelimitedReader::new(plan, self.plans.dialect(), rows);
+        loop {
+            reader.feed(&head, &mut builder);
+            if stream.ended {
+                break;
+            }
+            writer.write(builder.finish())?;
+            head.clear();
+            stream.fill(&mut head, BLOCK_BYTES)?;
+        }
+        if stream.broken {
+            reader.cut_off(&mut builder);
+        } else {
+            reader.finish(&mut builder);
+        }
+        writer.write(builder.finish())
+    }
+}

@@ -1,0 +1,131 @@
+//! The files that rows and rejected records go to.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::RecordBatch;
+use arrow_ipc::writer::FileWriter;
+use arrow_schema::{ArrowError, Schema};
+use chaffinch_core::hash::Map;
+use chaffinch_core::read::Note;
+
+use crate::decompress::at;
+use crate::error::Result;
+use crate::shard::{Parsed, QUARANTINE, ROWS};
+
+static TEMPORARY: AtomicU64 = AtomicU64::new(0);
+
+/// A name in the folder of `path` that no other thread or process uses and that nobody takes for finished.
+pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
+    let number = TEMPORARY.fetch_add(1, Ordering::Relaxed);
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}-{number}.tmp", std::process::id()));
+    path.with_file_name(name)
+}
+
+/// An Arrow file that appears under its name only when it is complete.
+struct ArrowFile {
+    path: PathBuf,
+    temporary: PathBuf,
+    writer: Option<FileWriter<BufWriter<File>>>,
+}
+
+impl ArrowFile {
+    fn create(path: &Path, schema: &Schema) -> Result<Self> {
+        let temporary = temporary_beside(path);
+        let file = File::create(&temporary).map_err(at(&temporary))?;
+        let writer = Some(FileWriter::try_new_buffered(file, schema)?);
+        Ok(Self { path: path.to_owned(), temporary, writer })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        match &mut self.writer {
+            Some(writer) => Ok(writer.write(batch)?),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(mut self) -> Result<()> {
+        if let Some(writer) = self.writer.take() {
+            let file =
+                writer.into_inner()?.into_inner().map_err(|error| ArrowError::from(error.into_error()))?;
+            file.sync_data().map_err(at(&self.temporary))?;
+            fs::rename(&self.temporary, &self.path).map_err(at(&self.path))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ArrowFile {
+    fn drop(&mut self) {
+        if self.writer.take().is_some() {
+            // Given up on the way out of another error, which says more than this one could.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Writes the blocks of one file, in order.
+pub(crate) struct ShardWriter {
+    rows: ArrowFile,
+    quarantine: Option<ArrowFile>,
+    quarantine_path: PathBuf,
+    ids: Map<u64, ()>,
+    pub(crate) summary: Summary,
+}
+
+/// What became of one file.
+#[derive(Default)]
+pub(crate) struct Summary {
+    pub(crate) rows: u64,
+    pub(crate) rejected: u64,
+    pub(crate) duplicate_ids: u64,
+    pub(crate) notes: BTreeMap<Note, u64>,
+}
+
+impl ShardWriter {
+    pub(crate) fn create(output: &Path, quarantine: &Path) -> Result<Self> {
+        Ok(Self {
+            rows: ArrowFile::create(output, &ROWS)?,
+            quarantine: None,
+            quarantine_path: quarantine.to_owned(),
+            ids: Map::default(),
+            summary: Summary::default(),
+        })
+    }
+
+    pub(crate) fn write(&mut self, parsed: Parsed) -> Result<()> {
+        for batch in &parsed.batches {
+            self.rows.write(batch)?;
+            self.summary.rows += batch.num_rows() as u64;
+        }
+        if let Some(batch) = &parsed.rejects {
+            if self.quarantine.is_none() {
+                self.quarantine = Some(ArrowFile::create(&self.quarantine_path, &QUARANTINE)?);
+            }
+            if let Some(file) = &mut self.quarantine {
+                file.write(batch)?;
+            }
+            self.summary.rejected += batch.num_rows() as u64;
+        }
+        for id in parsed.ids {
+            self.summary.duplicate_ids += u64::from(self.ids.insert(id, ()).is_some());
+        }
+        for (note, count) in parsed.notes {
+            *self.summary.notes.entry(note).or_default() += count;
+        }
+        Ok(())
+    }
+
+    /// Makes the files appear, the quarantine first: whoever sees the rows sees it too.
+    pub(crate) fn finish(self) -> Result<Summary> {
+        if let Some(quarantine) = self.quarantine {
+            quarantine.finish()?;
+        }
+        self.rows.finish()?;
+        Ok(self.summary)
+    }
+}
