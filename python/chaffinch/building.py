@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -84,11 +85,14 @@ def build(
         _write_quarantine(output.staging / QUARANTINE, run)
         run.check_bad_rows(output.staging / QUARANTINE)
         run.decide()
-        written = _write_mixture(output, run, threads, progress)
+        order = run.in_order()
+        decided = perf_counter()
+        written = _write_mixture(output, run, order, threads, progress)
         values = manifest.of(run, written, output.staging)
         values |= {
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(perf_counter() - clock, 3),
+            "seconds_to_rows": round(decided - clock, 3),
             "peak_memory_bytes": memory.peak(),
             "build": _environment(threads),
         }
@@ -110,8 +114,9 @@ def _write_quarantine(path: Path, run: Run) -> None:
                     writer.write_batch(pa.record_batch(cast, schema=QUARANTINE_SCHEMA))
 
 
-def _write_mixture(output: Output, run: Run, threads: int, progress: Progress) -> list[write.Written]:
-    order = run.in_order()
+def _write_mixture(
+    output: Output, run: Run, order: np.ndarray, threads: int, progress: Progress
+) -> list[write.Written]:
     held_out = round(len(order) * run.recipe.validation_fraction)
     splits = {"train": order[: len(order) - held_out]}
     if held_out:
@@ -138,7 +143,7 @@ def _write_mixture(output: Output, run: Run, threads: int, progress: Progress) -
 
 
 def _environment(threads: int) -> dict[str, Any]:
-    version, profile, architecture = _core.build_info()
+    version, profile, architecture = build_info()
     return {
         "extension": f"{version} ({profile}, {architecture})",
         "python": platform.python_version(),

@@ -9,7 +9,7 @@ import numpy as np
 
 from chaffinch import cache
 from chaffinch.output import DATA
-from chaffinch.pipeline import Run, Step, quarantine_reasons
+from chaffinch.pipeline import STRATA, Run, Step, quarantine_reasons
 from chaffinch.stages.write import Written
 from chaffinch.store import Rows, hash_file
 
@@ -19,7 +19,7 @@ EXAMPLE_CHARACTERS = 600
 
 def of(run: Run, written: list[Written], staging: Path) -> dict[str, Any]:
     """The manifest of a run whose mixture lies in `staging`, without what only the caller knows: times, memory, machine."""
-    sources = _sources(run)
+    sources, classes = _sources(run), run.classes()
     return {
         "recipe": run.recipe.json_values(),
         "inputs": [
@@ -36,8 +36,8 @@ def of(run: Run, written: list[Written], staging: Path) -> dict[str, Any]:
         ],
         "stages": [_read_stage(run), *(_stage(step) for step in run.steps)],
         "sources": sources,
-        "sample": run.sample_report,
-        "classes": run.class_counts,
+        "sample": run.strata(),
+        "classes": classes,
         "examples": _examples(run),
         "outputs": [
             {
@@ -49,7 +49,7 @@ def of(run: Run, written: list[Written], staging: Path) -> dict[str, Any]:
             }
             for file in written
         ],
-        "warnings": _warnings(run),
+        "warnings": _warnings(run, classes),
         "kept": len(run.alive),
     }
 
@@ -83,7 +83,7 @@ def _stage(step: Step) -> dict[str, Any]:
         "removed": step.removed(),
         "seconds": round(step.seconds, 3),
         "cached": step.cached,
-        "notes": step.decisions.notes,
+        "notes": {name: value for name, value in step.decisions.notes.items() if name != STRATA},
     }
 
 
@@ -149,22 +149,22 @@ def _texts(rows: Rows, row: int) -> dict[str, Any]:
     }
 
 
-def _warnings(run: Run) -> list[str]:
+def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
     warnings = []
     for note, meaning in (("truncated_file", "files end in the middle: rows behind that are lost"), ("empty_file", "files are empty")):
         files = [shard.file for shard in run.shards if note in shard.notes]
         if files:
             warnings.append(f"{len(files)} {meaning}: {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}")
-    for step in run.sample_report:
+    for step in run.strata():
         for stratum in step["strata"]:
             if stratum["shortfall"]:
                 warnings.append(
                     f"{stratum['stratum']}: {stratum['asked']:,} rows asked, {stratum['available']:,} there, "
                     f"{stratum['taken']:,} taken"
                 )
-    total = sum(run.class_counts.values())
+    total = sum(classes.values())
     for name, least in run.recipe.min_class_share.items():
-        share = run.class_counts.get(name, 0) / total if total else 0.0
+        share = classes.get(name, 0) / total if total else 0.0
         if share < least:
             warnings.append(f"class {name} is {share:.1%} of the rows, under its threshold of {least:.1%}")
     warnings += [f"source {name} gave no row" for name, (start, end) in run.rows.ranges.items() if start == end]

@@ -14,12 +14,15 @@ from chaffinch import cache, readers
 from chaffinch.decisions import Decisions
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.progress import Progress
+from chaffinch.provenance import registry
 from chaffinch.recipe.model import Recipe
 from chaffinch.stages import clean, dedup, provenance, sample, select
 from chaffinch.store import Rows
 
 # Raise it when any stage comes to decide otherwise: decisions kept by older versions are then taken again.
 DECISIONS_VERSION = 1
+
+STRATA = "strata"
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Run:
         self.marks = provenance.origins(rows, recipe.sources)
         self.alive = np.arange(len(rows), dtype=np.uint32)
         self._key = cache.key_of(DECISIONS_VERSION, [shard.path.name for shard in self.shards])
-        origins = [source.model_dump(mode="json") for source in recipe.sources]
+        origins = [registry().model_dump(mode="json"), *(source.model_dump(mode="json") for source in recipe.sources)]
         stages: dict[str, tuple[Any, Any, Callable[[np.ndarray], Decisions]]] = {
             "select": (recipe.select, _task_files(recipe, self.data), self._select),
             "provenance": (recipe.provenance, origins, self._provenance),
@@ -154,7 +157,22 @@ class Run:
         decisions, strata = sample.run(
             self.rows.table, alive, self.recipe.sample, self.recipe.seed, **self._watch()
         )
-        return replace(decisions, notes={"strata": json.dumps(strata.to_pylist())})
+        return replace(decisions, notes={STRATA: json.dumps(strata.to_pylist())})
+
+    def strata(self) -> list[dict[str, Any]]:
+        """By sampling step, what it asked of each stratum and what it took."""
+        found = [step.decisions.notes[STRATA] for step in self.steps if STRATA in step.decisions.notes]
+        strata = json.loads(str(found[0])) if found else []
+        return [
+            {"by": step.by, "strata": [one for one in strata if one["step"] == number]}
+            for number, step in enumerate(self.recipe.sample, 1)
+        ]
+
+    def classes(self) -> dict[str, int]:
+        """Rows still in, by class."""
+        conversation = self.rows.table["messages"].is_valid().to_numpy()[self.alive]
+        counts = self.rows.classes(self.alive, pa.array(conversation)).value_counts().to_pylist()
+        return {one["values"]: one["counts"] for one in sorted(counts, key=lambda one: -one["counts"])}
 
     def _watch(self) -> dict[str, Any]:
         return {"threads": self.threads, "progress": self.progress.advance}

@@ -34,6 +34,9 @@ SCHEMA = pa.schema(
 
 MAX_ROWS = 2**32 - 1
 
+hash_file = _core.hash_file
+build_info = _core.build_info
+
 
 class Rows:
     """Every row that was read, in recipe order; a row number is an index into it.

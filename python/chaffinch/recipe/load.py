@@ -16,6 +16,34 @@ from chaffinch.recipe.model import Recipe
 SUFFIX = ".yaml"
 
 
+class _Yaml(yaml.SafeLoader):
+    """YAML 1.2's booleans, so that the keys `on:` and `no:` are text, and no key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_Yaml.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Yaml.add_implicit_resolver(_BOOLEAN, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
+def read_yaml(text: str) -> Any:
+    """Plain values from YAML text.
+
+    Raises:
+        yaml.YAMLError: it is not YAML, or a mapping has a key twice.
+    """
+    return yaml.load(text, _Yaml)
+
+
 def shipped() -> dict[str, Path]:
     """The recipes that come with the package, by name."""
     folder = Path(str(resources.files("chaffinch") / "recipes"))
@@ -103,7 +131,7 @@ def _read(recipe: str | Path) -> dict[str, Any]:
             raise RecipeError(f"no recipe {str(recipe)!r}\nhint: {hint}")
         path = known[str(recipe)]
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = read_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
@@ -177,7 +205,7 @@ def parse_set(pairs: list[str]) -> dict[str, Any]:
         if not separator or not re.fullmatch(r"[^.\s][^\s]*", key):
             raise RecipeError(f"--set {pair}: expected key=value\nhint: --set sample.rows.lima=500")
         try:
-            overrides[key] = yaml.safe_load(text)
+            overrides[key] = read_yaml(text)
         except yaml.YAMLError as error:
             raise RecipeError(f"--set {pair}: the value is not YAML: {' '.join(str(error).split())}") from None
     return overrides
