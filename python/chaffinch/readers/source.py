@@ -126,6 +126,19 @@ def read_source(
     return [_shard(source, item) for item in work]
 
 
+def cached(source: Source, data: Path, cache: Path) -> list[Shard]:
+    """The shards of a source that `read_source` would find in the cache; nothing is read.
+
+    Files are hashed where `read_source` would hash them. Hub data sets count as not cached, for only opening
+    them could tell.
+    """
+    if not (cache / "read").is_dir():
+        return []
+    inputs = [input_ for input_ in plan_source(source, data) if not input_.file.startswith(HUB)]
+    work = _work(source, data, cache, inputs, None)
+    return [_shard(source, item) for item in work if _cached(item) is not None]
+
+
 def _work(
     source: Source, data: Path, cache: Path, inputs: list[Input], threads: int | None
 ) -> Iterator[_Work]:
