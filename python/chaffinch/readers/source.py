@@ -126,6 +126,14 @@ def read_source(
     return [_shard(source, item) for item in work]
 
 
+def cached_shards(source: Source, data: Path, cache: Path) -> list[Shard]:
+    """The shards that `read_source` would find in the cache. Reads no source; hashes the files that are new to the cache."""
+    if not (cache / "read").is_dir():
+        return []
+    inputs = [input_ for input_ in plan_source(source, data) if not input_.file.startswith(HUB)]
+    return [_shard(source, item) for item in _work(source, data, cache, inputs, None) if _cached(item) is not None]
+
+
 def _work(
     source: Source, data: Path, cache: Path, inputs: list[Input], threads: int | None
 ) -> Iterator[_Work]:
