@@ -25,7 +25,7 @@ def recipe(rows: int) -> dict[str, object]:
         "name": "bench",
         "seed": 1,
         "sources": [{"name": "flat", "files": "flat/**/*.json*", "task": "file"}],
-        "clean": [{"min_words": 1, "on": "response"}],
+        "clean": {"lengths": [{"field": "response", "min": 1}]},
         "dedup": {"exact": [{"on": ["prompt", "response"], "normal_form": "case"}]},
         "sample": {"by": ["task"], "total": share, "method": "proportional"},
         "format": {"template": "alpaca"},

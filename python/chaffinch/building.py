@@ -94,6 +94,7 @@ def build(
             "seconds": round(perf_counter() - clock, 3),
             "seconds_to_rows": round(decided - clock, 3),
             "peak_memory_bytes": memory.peak(),
+            "chaffinch": build_info()[0],
             "build": _environment(threads),
         }
         manifest.write(output.staging / MANIFEST, values)

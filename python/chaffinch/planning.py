@@ -67,7 +67,7 @@ def plan(
     planned = []
     for source in resolved.sources:
         inputs = readers.plan_source(source, Path(data))
-        shards = readers.cached(source, Path(data), folder) if folder else []
+        shards = readers.cached_shards(source, Path(data), folder) if folder else []
         planned.append(
             PlannedSource(
                 source.name,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import alpaca_rows, write_jsonl
+from tests.conftest import alpaca_rows, write_jsonl
 
 import chaffinch as cf
 
@@ -24,7 +24,7 @@ def recipe(sources: tuple[str, ...] = SOURCES, **more: Any) -> dict[str, Any]:
         "name": "laws",
         "seed": 7,
         "sources": [{"name": name, "files": f"{name}/*.jsonl"} for name in sources],
-        "clean": [{"min_words": 2, "on": "response"}],
+        "clean": {"lengths": [{"field": "response", "min": 2}]},
         "dedup": {"exact": [{"on": ["prompt", "response"], "normal_form": "case"}]},
         "sample": {"by": ["source"], "rows": {name: QUOTAS[name] for name in sources}},
         "format": {"template": "birbal"},

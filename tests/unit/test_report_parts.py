@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chaffinch import report
 from chaffinch.report import numbers
-from chaffinch.report.flow import SPACING, draw
+from chaffinch.report.flow import WIDEST, draw
 from chaffinch.report.lengths import EDGES, LONGEST, Lengths, count_words
 from chaffinch.report.visible import inline, visible
 
@@ -82,7 +82,7 @@ def test_the_flow_keeps_its_strands_apart_and_its_numbers_exact(leaving: list[in
     edges = [[float(x) for x in re.findall(r"L([\d.]+) ", strand.path)] for strand in flow.strands]
     spans = [(min(xs), max(xs)) for xs in edges if xs]
     assert all(before[1] < after[0] for before, after in pairwise(spans))
-    assert all(end - start < SPACING for start, end in spans)
+    assert all(end - start < WIDEST for start, end in spans)
     assert all(
         0 <= number <= max(flow.width, flow.height)
         for number in map(float, re.findall(r"\d+\.?\d*", flow.band))

@@ -5,6 +5,6 @@ the shard, with place, reason and the beginning of the raw text: rows + rejected
 """
 
 from chaffinch.readers.inputs import Input, plan_source
-from chaffinch.readers.source import READER_VERSION, Shard, cached, read_source
+from chaffinch.readers.source import READER_VERSION, Shard, cached_shards, read_source
 
-__all__ = ["READER_VERSION", "Input", "Shard", "cached", "plan_source", "read_source"]
+__all__ = ["READER_VERSION", "Input", "Shard", "cached_shards", "plan_source", "read_source"]

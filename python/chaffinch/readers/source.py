@@ -126,17 +126,12 @@ def read_source(
     return [_shard(source, item) for item in work]
 
 
-def cached(source: Source, data: Path, cache: Path) -> list[Shard]:
-    """The shards of a source that `read_source` would find in the cache; nothing is read.
-
-    Files are hashed where `read_source` would hash them. Hub data sets count as not cached, for only opening
-    them could tell.
-    """
+def cached_shards(source: Source, data: Path, cache: Path) -> list[Shard]:
+    """The shards that `read_source` would find in the cache. Reads no source; hashes the files that are new to the cache."""
     if not (cache / "read").is_dir():
         return []
     inputs = [input_ for input_ in plan_source(source, data) if not input_.file.startswith(HUB)]
-    work = _work(source, data, cache, inputs, None)
-    return [_shard(source, item) for item in work if _cached(item) is not None]
+    return [_shard(source, item) for item in _work(source, data, cache, inputs, None) if _cached(item) is not None]
 
 
 def _work(

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SPACING = 124
+NARROWEST, WIDEST = 124, 200
+WIDTH = 860
 TOP = 54
 TALLEST = 150
 BEND = 14
@@ -64,16 +65,18 @@ def draw(total: int, leaving: list[tuple[str, int, str]]) -> Flow | None:
     """Lays out the flow of `total` rows through `leaving`: (step, rows, kind) in order; None without rows."""
     if total <= 0:
         return None
+    # Few steps take the room of many; more of them than fit make the drawing wider.
+    spacing = min(max(WIDTH / (len(leaving) + 1), NARROWEST), WIDEST)
     widest = max((rows for _, rows, _ in leaving), default=0)
     scale = TALLEST / total
     if widest:
         # A strand turns downwards, so its thickness becomes width, which must leave room for the next step.
-        scale = min(scale, 0.62 * SPACING / widest)
-    width = MARGIN + SPACING * (len(leaving) + 1) + KEPT_ROOM
+        scale = min(scale, 0.62 * spacing / widest)
+    width = MARGIN + spacing * (len(leaving) + 1) + KEPT_ROOM
     floor = TOP + total * scale + BEND + 26
     alive, edge, strands, counts = total, [(float(MARGIN), TOP + total * scale)], [], [(float(MARGIN), total)]
     for index, (step, rows, kind) in enumerate(leaving):
-        x = MARGIN + SPACING * (index + 0.72)
+        x = MARGIN + spacing * (index + 0.72)
         above, below = TOP + (alive - rows) * scale, TOP + alive * scale
         thick = max(rows * scale, 1.2) if rows else 0.0
         edge += [(x, below), (x, above)]
@@ -91,7 +94,7 @@ def draw(total: int, leaving: list[tuple[str, int, str]]) -> Flow | None:
         )
         alive -= rows
         counts.append((x + 6, alive))
-    end = MARGIN + SPACING * (len(leaving) + 0.72)
+    end = MARGIN + spacing * (len(leaving) + 0.72)
     edge.append((end, TOP + max(alive * scale, 1.2 if alive else 0)))
     lower = " ".join(f"L{x:.1f} {y:.1f}" for x, y in reversed(edge))
     band = f"M{MARGIN} {TOP} L{end:.1f} {TOP} {lower} Z"

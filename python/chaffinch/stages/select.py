@@ -1,5 +1,6 @@
 """select: rows by task, category, language, licence, or a field of the source's own."""
 
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -20,8 +21,9 @@ COLUMNS = ["source", "task", "category", "language", "licence"]
 def run(rows: Rows, alive: np.ndarray, steps: list[SelectStep], data: Path, *, threads: int | None = None) -> Decisions:
     """Removes the rows that do not meet every condition of every step that applies to their source.
 
-    The first failed condition is the reason. A category or language that joins several with `; ` meets a condition when any of its parts
-    does, and is excluded when any of its parts is; case does not matter there. Task names are exact or globs.
+    The first failed condition is the reason. Where a row has several categories or licences (joined by `; `), one of them is enough to be
+    selected; of its languages (`in>out`, each perhaps several), all must be. One that is excluded is enough to go. Case does not matter there.
+    Task names are exact or globs.
 
     Args:
         rows: the store.
@@ -94,8 +96,10 @@ def _reason(
         ("language", language, step.languages, step.not_languages),
         ("licence", licence, step.licences, step.not_licences),
     ):
-        parts = {part.strip().casefold() for part in (value or "").split(";")}
-        if wanted is not None and parts.isdisjoint(text.casefold() for text in wanted):
+        parts = {part.strip().casefold() for part in re.split("[;>]", value or "")}
+        keys = {text.casefold() for text in wanted or []}
+        # A row in two languages is wanted only where both are; of several categories or licences, one is enough.
+        if wanted is not None and (not parts <= keys if name == "language" else parts.isdisjoint(keys)):
             return f"{name} not selected"
         if not parts.isdisjoint(text.casefold() for text in unwanted):
             return f"{name} excluded"
