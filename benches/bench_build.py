@@ -2,9 +2,10 @@
 
     python benches/bench_build.py [--rows 5000000]
 
-Prints the time to read and decide, then, over the cached stages, the time from the call to the new mixture's row numbers and the rate at
-which the outputs are written. Peak memory is anonymous memory: pages of mapped files do not count. No peer does the whole job; the parts
-that have one are measured beside it in bench_read.py, bench_dedup.py and bench_sample.py.
+Prints the time to read and decide, then, over the cached stages, the time from the call to the new mixture's row
+numbers and the rate at which the outputs are written. Peak memory is anonymous memory: pages of mapped files do not
+count. No peer does the whole job; the parts that have one are measured beside it in bench_read.py, bench_dedup.py and
+bench_sample.py.
 """
 
 import argparse
@@ -48,7 +49,10 @@ def build_in_a_process(rows: int, total: int, data: Path, out: Path) -> dict[str
     values = recipe(rows)
     values["sample"]["total"] = total  # type: ignore[index]
     output = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(values), str(data), str(out)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", script, json.dumps(values), str(data), str(out)],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return json.loads(output.stdout)
 

@@ -25,7 +25,7 @@ def real() -> Path:
 def alpaca_rows(n: int, seed: int) -> list[dict[str, Any]]:
     """Rows in Alpaca's form: about one in eight a copy of an earlier one, some empty, some with accents."""
     chance = random.Random(seed)
-    words = "river stone café light naïve seven count Über letter 数 field answer question 12 a the of".split()
+    words = "river stone café light naïve seven count Über letter 数 field answer question 12 a the of".split(" ")
     rows: list[dict[str, Any]] = []
     for number in range(n):
         if rows and chance.random() < 0.125:

@@ -37,7 +37,11 @@ def core_dependencies() -> list[str]:
     )
     core = next(package for package in metadata["packages"] if package["name"] == "chaffinch-core")
     names = {dependency["name"] for dependency in core["dependencies"]}
-    return [f"chaffinch-core depends on {name}" for name in sorted(names) if name.startswith(("pyo3", "arrow", "serde", "memmap"))]
+    return [
+        f"chaffinch-core depends on {name}"
+        for name in sorted(names)
+        if name.startswith(("pyo3", "arrow", "serde", "memmap"))
+    ]
 
 
 def addresses() -> list[str]:

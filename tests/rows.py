@@ -42,8 +42,7 @@ def row(response: str | None = None, **columns: Any) -> dict[str, Any]:
     identity = repr(sorted((name, value) for name, value in made.items() if name != "position"))
     hashes = {"content_hash": content, "row_hash": identity}
     return {
-        name: blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
-        for name, text in hashes.items()
+        name: blake2b(text.encode("utf-8", "replace"), digest_size=16).digest() for name, text in hashes.items()
     } | made
 
 

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chaffinch import ledger, manifest
-from chaffinch.store import build_info
 from chaffinch.memory import PeakMemory
 from chaffinch.output import DATA, LEDGER, MANIFEST, QUARANTINE, Output, open_output
 from chaffinch.pipeline import Run, refuse_unfilled
@@ -24,6 +23,7 @@ from chaffinch.report import write_report
 from chaffinch.result import Result
 from chaffinch.stages import format as format_stage
 from chaffinch.stages import write
+from chaffinch.store import build_info
 from chaffinch.threads import thread_count
 
 QUARANTINE_SCHEMA = pa.schema(
@@ -50,8 +50,8 @@ def build(
 ) -> Result:
     """Builds a mixture.
 
-    The mixture, the ledger and their bytes depend on the rows' content, the recipe and its seed alone. What an earlier build into the same cache
-    has read or decided is not done again.
+    The bytes of the mixture and the ledger depend on the rows' content, the recipe and its seed alone. What an earlier
+    build into the same cache has read or decided is not done again.
 
     Args:
         recipe: a shipped name, the path of a YAML file, or a mapping with the same keys.
@@ -77,7 +77,9 @@ def build(
     progress = progress or NoProgress()
     data, out = Path(data), Path(out)
     if not data.is_dir():
-        raise FileNotFoundError(f"no data folder {data}\nhint: --data names the folder that the recipe's files are under")
+        raise FileNotFoundError(
+            f"no data folder {data}\nhint: --data names the folder that the recipe's files are under"
+        )
     started, clock = datetime.now(UTC), perf_counter()
     with open_output(out) as output, PeakMemory() as memory:
         run = Run(resolved, data, Path(cache) if cache else output.work, threads, progress)
@@ -110,7 +112,10 @@ def _write_quarantine(path: Path, run: Run) -> None:
                 bad = pa.ipc.open_file(pa.memory_map(str(shard.quarantine))).read_all()
                 for batch in bad.to_batches():
                     columns = {name: batch[name] for name in batch.schema.names}
-                    columns |= {"source": pa.repeat(shard.source, len(batch)), "file": pa.repeat(shard.file, len(batch))}
+                    columns |= {
+                        "source": pa.repeat(shard.source, len(batch)),
+                        "file": pa.repeat(shard.file, len(batch)),
+                    }
                     cast = [columns[field.name].cast(field.type) for field in QUARANTINE_SCHEMA]
                     writer.write_batch(pa.record_batch(cast, schema=QUARANTINE_SCHEMA))
 

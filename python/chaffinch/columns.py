@@ -114,9 +114,7 @@ def _from_python(values: list[Any], name: str) -> pa.ChunkedArray:
     try:
         return pa.chunked_array([pa.array(values, pa.large_string())])
     except UnicodeEncodeError as error:
-        row = next(
-            row for row, value in enumerate(values) if isinstance(value, str) and not _is_unicode(value)
-        )
+        row = next(row for row, value in enumerate(values) if isinstance(value, str) and not _is_unicode(value))
         raise ValueError(
             f"{name}: row {row} holds a lone surrogate, {ascii(values[row])[:80]}, which is no Unicode text\n"
             'hint: mend it with text.encode("utf-8", "replace").decode(), or leave the row out'

@@ -56,10 +56,7 @@ class Decisions:
         reasons = list(dict.fromkeys(reason for part in parts for reason in part.reasons))
         row = np.concatenate([part.row for part in parts])
         order = np.argsort(row, kind="stable")
-        codes = [
-            np.array([reasons.index(reason) for reason in part.reasons], np.uint16)[part.reason]
-            for part in parts
-        ]
+        codes = [np.array([reasons.index(reason) for reason in part.reasons], np.uint16)[part.reason] for part in parts]
         notes: dict[str, int | float | str] = {}
         for part in parts:
             notes.update(part.notes)
@@ -96,15 +93,11 @@ class Decisions:
             if not holds:
                 raise AssertionError(f"a stage broke its promise: {what}")
 
-        require(
-            self.row.dtype == np.uint32 and self.reason.dtype == np.uint16, "rows are uint32, reasons uint16"
-        )
+        require(self.row.dtype == np.uint32 and self.reason.dtype == np.uint16, "rows are uint32, reasons uint16")
         require(len(self.reason) == len(self.row), "one reason for each removed row")
         require(np.all(self.row[1:] > self.row[:-1]), "removed rows increase, each named once")
         require(np.all(self.reason < len(self.reasons)), "every reason has a text")
-        require(
-            np.array_equal(_at(alive, np.searchsorted(alive, self.row)), self.row), "removed rows were alive"
-        )
+        require(np.array_equal(_at(alive, np.searchsorted(alive, self.row)), self.row), "removed rows were alive")
         kept = self.kept(alive)
         require(len(kept) + len(self.row) == len(alive), "kept and removed rows are all there were")
         if self.witness is not None:

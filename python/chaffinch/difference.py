@@ -49,9 +49,7 @@ class Difference:
             "common": self.common,
             "gained": summary(self.gained),
             "lost": summary(self.lost),
-            "recipe": [
-                {"key": change.key, "before": change.before, "after": change.after} for change in self.recipe
-            ],
+            "recipe": [{"key": change.key, "before": change.before, "after": change.after} for change in self.recipe],
         }
 
 
@@ -102,9 +100,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
     first, second = dict(_flat(before)), dict(_flat(after))
     keys = sorted({*first, *second})
     return [
-        Change(key, first.get(key), second.get(key))
-        for key in keys
-        if _written(first, key) != _written(second, key)
+        Change(key, first.get(key), second.get(key)) for key in keys if _written(first, key) != _written(second, key)
     ]
 
 
@@ -128,9 +124,7 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 def _rows(folder: Folder) -> Any:
     schema = pa.schema([_SCHEMA.field("row_id"), _SCHEMA.field("source")])
-    return pa.Table.from_batches(
-        (batch.cast(schema) for _, batch in folder.mixture(["row_id", "source"])), schema
-    )
+    return pa.Table.from_batches((batch.cast(schema) for _, batch in folder.mixture(["row_id", "source"])), schema)
 
 
 def _without(rows: Any, others: Any) -> Any:
@@ -145,9 +139,7 @@ def _with_reasons(rows: Any, other: Folder) -> pa.Table:
     found = [schema.empty_table()]
     if len(rows):
         # As a filter of the scan, the set is hashed once and not once for every batch.
-        found += [
-            pa.table(batch).cast(schema) for batch in other.ledger(columns, ds.field("row_id").isin(wanted))
-        ]
+        found += [pa.table(batch).cast(schema) for batch in other.ledger(columns, ds.field("row_id").isin(wanted))]
     removed = pa.concat_tables(found)
     where = pc.index_in(rows["row_id"], removed["row_id"].combine_chunks())
     return pa.table(
@@ -159,8 +151,7 @@ def _with_reasons(rows: Any, other: Folder) -> pa.Table:
 def _counted(rows: pa.Table, names: list[str]) -> list[tuple[Any, int]]:
     counted = rows.group_by(names).aggregate([([], "count_all")]).to_pylist()
     return [
-        (row[names[0]] if len(names) == 1 else tuple(row[name] for name in names), row["count_all"])
-        for row in counted
+        (row[names[0]] if len(names) == 1 else tuple(row[name] for name in names), row["count_all"]) for row in counted
     ]
 
 

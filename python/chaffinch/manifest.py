@@ -18,7 +18,7 @@ EXAMPLE_CHARACTERS = 600
 
 
 def of(run: Run, written: list[Written], staging: Path) -> dict[str, Any]:
-    """The manifest of a run whose mixture lies in `staging`, without what only the caller knows: times, memory, machine."""
+    """The manifest of a run whose mixture lies in `staging`; times, memory and machine are the caller's to add."""
     sources, classes = _sources(run), run.classes()
     return {
         "recipe": run.recipe.json_values(),
@@ -97,14 +97,15 @@ def _sources(run: Run) -> dict[str, Any]:
     kept = by_source(run.alive)
     values = {}
     for index, (name, (start, end)) in enumerate(run.rows.ranges.items()):
+        gone = {stage: int(counts[index]) for stage, counts in removed.items()}
+        if end - start != int(kept[index]) + sum(gone.values()):
+            raise AssertionError(f"rows of {name} vanished: {end - start} read, {kept[index]} kept, {gone} removed")
         values[name] = {
             "read": end - start,
             "quarantined": sum(shard.rejected for shard in run.shards if shard.source == name),
-            "removed": {stage: int(counts[index]) for stage, counts in removed.items()},
+            "removed": gone,
             "kept": int(kept[index]),
         }
-        if values[name]["read"] != values[name]["kept"] + sum(values[name]["removed"].values()):
-            raise AssertionError(f"rows of {name} vanished: {values[name]}")
     return values
 
 
@@ -128,7 +129,10 @@ def _reason_examples(rows: Rows, step: Step, code: int) -> list[dict[str, Any]]:
     for example, index in zip(found, first.tolist(), strict=True):
         if decisions.witness is not None:
             witness = _texts(rows, int(decisions.witness[index]))
-            example |= {f"witness{'_' if key != 'row_id' else ''}{key.removeprefix('row_id')}": value for key, value in witness.items()}
+            example |= {
+                f"witness{'_' if key != 'row_id' else ''}{key.removeprefix('row_id')}": value
+                for key, value in witness.items()
+            }
         if decisions.score is not None and np.isfinite(decisions.score[index]):
             example["score"] = float(decisions.score[index])
     return found
@@ -140,7 +144,10 @@ def _texts(rows: Rows, row: int) -> dict[str, Any]:
     prompt = "\n".join(text for text in (one["instruction"], one["input"]) if text)
     response = one["references"][0] if one["references"] else ""
     if turns:
-        prompt, response = "\n".join(f"{turn['role']}: {turn['content']}" for turn in turns[:-1]), turns[-1]["content"]
+        prompt, response = (
+            "\n".join(f"{turn['role']}: {turn['content']}" for turn in turns[:-1]),
+            turns[-1]["content"],
+        )
     number = np.array([row], np.uint32)
     return {
         "row_id": rows.ids(number)[0].as_py(),
@@ -151,17 +158,18 @@ def _texts(rows: Rows, row: int) -> dict[str, Any]:
 
 def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
     warnings = []
-    for note, meaning in (("truncated_file", "files end in the middle: rows behind that are lost"), ("empty_file", "files are empty")):
+    for note, meaning in (
+        ("truncated_file", "files end in the middle: rows behind that are lost"),
+        ("empty_file", "files are empty"),
+    ):
         files = [shard.file for shard in run.shards if note in shard.notes]
         if files:
             warnings.append(f"{len(files)} {meaning}: {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}")
     for step in run.strata():
         for stratum in step["strata"]:
             if stratum["shortfall"]:
-                warnings.append(
-                    f"{stratum['stratum']}: {stratum['asked']:,} rows asked, {stratum['available']:,} there, "
-                    f"{stratum['taken']:,} taken"
-                )
+                counts = f"{stratum['asked']:,} rows asked, {stratum['available']:,} there, {stratum['taken']:,} taken"
+                warnings += [f"{stratum['stratum']}: {counts}"]
     total = sum(classes.values())
     for name, least in run.recipe.min_class_share.items():
         share = classes.get(name, 0) / total if total else 0.0

@@ -11,7 +11,7 @@ _INTERVAL_SECONDS = 0.1
 
 
 class PeakMemory:
-    """Watches the process's anonymous memory (Linux's RssAnon) while the block runs; elsewhere its peak resident set."""
+    """Watches the process's anonymous memory (Linux's RssAnon) while the block runs; else its peak resident set."""
 
     def __init__(self) -> None:
         self._peak = 0

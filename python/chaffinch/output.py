@@ -82,7 +82,9 @@ def open_output(out: Path) -> Iterator[Output]:
     if not output.work.is_dir():
         strangers = sorted(part for part in _PARTS if (out / part).exists())
         if strangers:
-            raise DataError(f"{out} holds {strangers[0]}, which Chaffinch did not write\nhint: give an empty --out folder")
+            raise DataError(
+                f"{out} holds {strangers[0]}, which Chaffinch did not write\nhint: give an empty --out folder"
+            )
     output.work.mkdir(parents=True, exist_ok=True)
     with (output.work / "lock").open("w") as lock:
         try:

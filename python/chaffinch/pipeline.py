@@ -1,4 +1,4 @@
-"""The way through: which stages run in which order, what is decided again when little has changed, and that no row vanishes."""
+"""The way through: which stages run in which order, what is decided again, and that no row vanishes."""
 
 import json
 import time
@@ -74,9 +74,7 @@ class Run:
             def advance(units: int, base: int = base) -> None:
                 self.progress.advance(base + units)
 
-            shards = readers.read_source(
-                source, self.data, self.cache, threads=self.threads, progress=advance
-            )
+            shards = readers.read_source(source, self.data, self.cache, threads=self.threads, progress=advance)
             self.shards.extend(shards)
             done += sum(shard.bytes for shard in shards)
         self.rows = Rows(self.shards, self.recipe.sources)
@@ -97,19 +95,23 @@ class Run:
         if total and rejected / total > self.recipe.max_bad_fraction:
             reasons = ", ".join(f"{reason}: {n:,}" for reason, n in quarantine_reasons(self.shards).items())
             raise DataError(
-                f"{rejected:,} of {total:,} rows are bad, more than max_bad_fraction={self.recipe.max_bad_fraction}: {reasons}\n"
+                f"{rejected:,} of {total:,} rows are bad ({reasons}), "
+                f"more than max_bad_fraction={self.recipe.max_bad_fraction}\n"
                 f"hint: {quarantine} says where each is; mend them, exclude their files or raise max_bad_fraction"
             )
         if not len(self.rows):
             raise DataError("no source has a single row\nhint: look at `files:` of the recipe's sources")
 
     def decide(self) -> None:
-        """Runs every choosing stage of the recipe in order, over the rows still in; what is in the cache is not decided again."""
+        """Runs every choosing stage of the recipe over the rows still in; what is in the cache is not decided again."""
         recipe, rows = self.recipe, self.rows
         self.marks = provenance.origins(rows, recipe.sources)
         self.alive = np.arange(len(rows), dtype=np.uint32)
         self._key = cache.key_of(DECISIONS_VERSION, [shard.path.name for shard in self.shards])
-        origins = [registry().model_dump(mode="json"), *(source.model_dump(mode="json") for source in recipe.sources)]
+        origins = [
+            registry().model_dump(mode="json"),
+            *(source.model_dump(mode="json") for source in recipe.sources),
+        ]
         stages: dict[str, tuple[Any, Any, Callable[[np.ndarray], Decisions]]] = {
             "select": (recipe.select, _task_files(recipe, self.data), self._select),
             "provenance": (recipe.provenance, origins, self._provenance),
@@ -122,7 +124,7 @@ class Run:
                 self._step(name, *stages[name])
 
     def in_order(self) -> np.ndarray:
-        """The rows still in, ordered by place: the keyed hash of their content, a shuffle that no other row can change."""
+        """The rows still in, by place: the keyed hash of their content, a shuffle that no other row can change."""
         return sample.order(self.rows.table, self.alive, self.recipe.seed, threads=self.threads)
 
     def _step(self, name: str, spec: Any, more: Any, run: Callable[[np.ndarray], Decisions]) -> None:
@@ -154,9 +156,7 @@ class Run:
         return dedup.run(self.rows.table, alive, self.recipe.dedup, **self._watch())
 
     def _sample(self, alive: np.ndarray) -> Decisions:
-        decisions, strata = sample.run(
-            self.rows.table, alive, self.recipe.sample, self.recipe.seed, **self._watch()
-        )
+        decisions, strata = sample.run(self.rows.table, alive, self.recipe.sample, self.recipe.seed, **self._watch())
         return replace(decisions, notes={STRATA: json.dumps(strata.to_pylist())})
 
     def strata(self) -> list[dict[str, Any]]:

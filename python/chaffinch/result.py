@@ -33,7 +33,7 @@ class Result:
 
     @cached_property
     def table(self) -> pa.Table:
-        """The mixture's training rows, in order. JSONL loses nothing but the types of columns that are null throughout."""
+        """The mixture's training rows, in order."""
         return self.split("train")
 
     def split(self, name: str) -> pa.Table:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,7 @@ class Rows:
 
     Attributes:
         shards: the input files, in order.
-        table: the store's columns (ARCHITECTURE.md), memory-mapped: its pages do not count as the process's own memory.
+        table: the store's columns (ARCHITECTURE.md), memory-mapped: its pages are not the process's own memory.
         ranges: source name -> half-open range of row numbers, in recipe order; empty where nothing was read.
     """
 
@@ -52,7 +51,9 @@ class Rows:
         n_rows = sum(shard.rows for shard in self.shards)
         if n_rows > MAX_ROWS:
             raise DataError(f"{n_rows:,} rows, at most {MAX_ROWS:,} fit in one build\nhint: build it in several runs")
-        self.table: Any = pa.concat_tables([_map(shard) for shard in self.shards]) if self.shards else SCHEMA.empty_table()
+        self.table: Any = (
+            pa.concat_tables([_map(shard) for shard in self.shards]) if self.shards else SCHEMA.empty_table()
+        )
         self.starts = np.cumsum([0, *(shard.rows for shard in self.shards)])
         self.ranges: dict[str, tuple[int, int]] = {}
         end = 0
@@ -71,12 +72,14 @@ class Rows:
 
     @cached_property
     def occurrences(self) -> Any:
-        """Rows that are the second, third ... identical copy of another: columns row (uint32, sorted) and occurrence (uint32)."""
+        """Rows that are the second, third ... identical copy of another: row (uint32, sorted), occurrence (uint32)."""
         return pa.table(_core.occurrences(self.table["row_hash"]))
 
     def ids(self, rows: np.ndarray) -> Any:
         """The row ids of `rows`, as an Arrow string array."""
-        return pa.array(_core.row_ids(self.table.select(["source", "task", "row_hash"]), pa.array(rows), self.occurrences))
+        return pa.array(
+            _core.row_ids(self.table.select(["source", "task", "row_hash"]), pa.array(rows), self.occurrences)
+        )
 
     def gather(self, rows: np.ndarray) -> Any:
         """Copies `rows` out, in the given order, as a table with the store's columns."""
@@ -94,11 +97,12 @@ class Rows:
         return pc.coalesce(declared, found)
 
     def hash_prefix(self, rows: np.ndarray) -> np.ndarray:
-        """The first eight bytes of each row's hash, big-endian as uint64: sorts as the hexadecimal digits of the row id do."""
+        """The first eight bytes of each row's hash as big-endian uint64: sorts as the digits of the row id do."""
         if not len(self):
             return np.empty(0, np.uint64)
         parts = [_leading(chunk) for chunk in self.table["row_hash"].chunks]
-        return np.concatenate(parts)[rows]
+        prefix: np.ndarray = np.concatenate(parts)[rows]
+        return prefix
 
 
 def _leading(chunk: Any) -> np.ndarray:
@@ -110,7 +114,9 @@ def _map(shard: Shard) -> Any:
     try:
         table = pa.ipc.open_file(pa.memory_map(str(shard.path))).read_all()
     except pa.ArrowInvalid as error:
-        raise DataError(f"{shard.path}: {error}\nhint: the cache is damaged; delete this file and build again") from None
+        raise DataError(
+            f"{shard.path}: {error}\nhint: the cache is damaged; delete this file and build again"
+        ) from None
     if table.schema != SCHEMA or len(table) != shard.rows:
         raise DataError(f"{shard.path}: not the shard it should be\nhint: delete this file and build again")
     return table

@@ -85,14 +85,10 @@ def _story(folder: Folder, row_id: str, seen: list[str]) -> Story:
     if place is not None:
         file, index, values = place
         source = values.pop("source") or _source_of(row_id)
-        return Story(
-            row_id, source, _files(folder, source), True, stages, file=file, index=index, values=values
-        )
+        return Story(row_id, source, _files(folder, source), True, stages, file=file, index=index, values=values)
     removed = _removal(folder, row_id)
     if removed is None:
-        raise DataError(
-            f"{folder.path}: row {row_id} is neither in the mixture nor in the ledger\nhint: build again"
-        )
+        raise DataError(f"{folder.path}: row {row_id} is neither in the mixture nor in the ledger\nhint: build again")
     stage, source, witness_id = removed["stage"], removed["source"], removed["witness"]
     passed = stages[: stages.index(stage)] if stage in stages else []
     # A witness may itself have gone later, in favour of another; a circle or too long a chain ends here.
@@ -197,8 +193,7 @@ def _hint(folder: Folder, row_id: str) -> str:
     if likely and likely[0] != _source_of(row_id):
         return f"there is no source {_source_of(row_id)!r}; did you mean {likely[0]!r}?"
     return (
-        "ids look like source/task/0123456789abcdef; "
-        "a row that could not be read has none, it is in quarantine.parquet"
+        "ids look like source/task/0123456789abcdef; a row that could not be read has none, it is in quarantine.parquet"
     )
 
 
@@ -211,9 +206,7 @@ def _near(folder: Folder, row_id: str) -> list[str]:
     shared: dict[str, list[str]] = {beginning: [] for beginning in beginnings}
     for ids in _ids(folder):
         if len(row_id) >= 4 and len(inside) < NEAR:
-            inside += (
-                pc.filter(ids, pc.match_substring(ids, row_id, ignore_case=True)).slice(0, NEAR).to_pylist()
-            )
+            inside += pc.filter(ids, pc.match_substring(ids, row_id, ignore_case=True)).slice(0, NEAR).to_pylist()
         for beginning, found in shared.items():
             if len(found) < NEAR:
                 found += pc.filter(ids, pc.starts_with(ids, beginning)).slice(0, NEAR).to_pylist()

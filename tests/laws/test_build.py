@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import alpaca_rows, write_jsonl
 
 import chaffinch as cf
+from tests.conftest import alpaca_rows, write_jsonl
 
 SOURCES = ("a", "b", "c")
 QUOTAS = {"a": 120, "b": 60, "c": 200}
@@ -91,7 +92,7 @@ def test_the_same_bytes_for_shuffled_and_split_files(
         lines = (data / name / "rows.jsonl").read_text().splitlines(keepends=True)
         chance.shuffle(lines)
         cuts = [0, *sorted(chance.sample(range(len(lines)), 4)), len(lines)]
-        parts = [lines[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+        parts = [lines[start:end] for start, end in pairwise(cuts)]
         chance.shuffle(parts)
         (shuffled / name).mkdir(parents=True)
         for number, part in enumerate(parts):
@@ -102,7 +103,7 @@ def test_the_same_bytes_for_shuffled_and_split_files(
 def test_adding_a_source_leaves_the_others_picks_as_they_were(data: Path, tmp_path: Path) -> None:
     two = build(data, tmp_path / "two", recipe(("a", "b"))).table
     three = build(data, tmp_path / "three").table
-    before = [row for row in two["row_id"].to_pylist()]
+    before = two["row_id"].to_pylist()
     after = [row for row in three["row_id"].to_pylist() if not row.startswith("c/")]
     assert before == after
 
@@ -140,10 +141,7 @@ def test_a_shortfall_is_an_error_that_names_the_stratum(data: Path, tmp_path: Pa
 def test_killed_at_any_moment_it_builds_the_same_the_next_time(
     data: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
-    script = (
-        "import sys, json, chaffinch as cf\n"
-        "cf.build(json.loads(sys.argv[1]), data=sys.argv[2], out=sys.argv[3])\n"
-    )
+    script = "import sys, json, chaffinch as cf\ncf.build(json.loads(sys.argv[1]), data=sys.argv[2], out=sys.argv[3])\n"
     import json
 
     command = [sys.executable, "-c", script, json.dumps(recipe()), str(data)]
@@ -164,4 +162,4 @@ def test_killed_at_any_moment_it_builds_the_same_the_next_time(
             shutil.rmtree(out)
     assert killed > 5
     assert mixture_bytes(build(data, out).out) == undisturbed
-    assert not [path for path in out.rglob("*.tmp*")]
+    assert not list(out.rglob("*.tmp*"))

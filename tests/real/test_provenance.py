@@ -33,7 +33,5 @@ def test_every_row_is_as_the_survey_has_it(table):
 
 def test_counts_by_origin(table):
     responses = [entry.response_origin for entry in registry().table7]
-    assert (
-        responses.count("model") == sum(bool(row["contains_llm_output"]) for row in table) - 1
-    )  # backtranslation
+    assert responses.count("model") == sum(bool(row["contains_llm_output"]) for row in table) - 1  # backtranslation
     assert responses.count("unknown") == sum(row["contains_llm_output"] is None for row in table) == 1  # COIG

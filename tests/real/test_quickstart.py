@@ -63,7 +63,12 @@ def natural_instructions(real: Path) -> Iterator[Row | str]:
                 if not references:
                     yield BAD
                 else:
-                    yield ("natural-instructions", language, prompt_of(definition, instance["input"]), references[0])
+                    yield (
+                        "natural-instructions",
+                        language,
+                        prompt_of(definition, instance["input"]),
+                        references[0],
+                    )
 
 
 def alpaca_like(name: str, paths: list[Path], blank: tuple[str, ...] = ()) -> Iterator[Row | str]:
@@ -97,7 +102,12 @@ def llama_factory(real: Path) -> Iterator[Row | str]:
     for row in json.loads(text_of(folder / "glaive_toolcall_en_demo.json.gz")):
         turns = row["conversations"]
         last = max(index for index, turn in enumerate(turns) if turn["from"] == "gpt")
-        yield ("llama-factory", "English", "\n".join(turn["value"] for turn in turns[:last]), turns[last]["value"])
+        yield (
+            "llama-factory",
+            "English",
+            "\n".join(turn["value"] for turn in turns[:last]),
+            turns[last]["value"],
+        )
 
 
 def rows_of(real: Path) -> Iterator[Row | str]:

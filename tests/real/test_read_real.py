@@ -26,11 +26,7 @@ def files_of(folder: Path, ending: str) -> list[Path]:
 
 def read(tmp_path: Path, data: Path, files, **words) -> tuple[list[dict], int, dict[str, int]]:
     shards = read_source(Source(name="s", files=files, **words), data, tmp_path / "cache", threads=2)
-    rows = [
-        row
-        for shard in shards
-        for row in pa.ipc.open_file(pa.memory_map(str(shard.path))).read_all().to_pylist()
-    ]
+    rows = [row for shard in shards for row in pa.ipc.open_file(pa.memory_map(str(shard.path))).read_all().to_pylist()]
     notes: dict[str, int] = {}
     for shard in shards:
         for note, count in shard.notes.items():
@@ -123,10 +119,7 @@ def test_instructions_and_conversations(tmp_path, real, folder):
     for path in sorted([*files_of(real / folder, ".json"), *files_of(real / folder, ".jsonl")]):
         for record in objects_of(path):
             if "conversations" in record:
-                turns = [
-                    {"role": roles[turn["from"]], "content": turn["value"]}
-                    for turn in record["conversations"]
-                ]
+                turns = [{"role": roles[turn["from"]], "content": turn["value"]} for turn in record["conversations"]]
                 expected.append(("", "", [], turns))
             else:
                 instruction = record.get("instruction", record.get("prompt"))
@@ -134,9 +127,7 @@ def test_instructions_and_conversations(tmp_path, real, folder):
                     output = instance["output"] if "output" in instance else instance["completion"]
                     expected.append((instruction, instance.get("input", ""), [output], None))
     rows, rejected, _ = read(tmp_path, real, folder)
-    assert [
-        (row["instruction"], row["input"], row["references"], row["messages"]) for row in rows
-    ] == expected
+    assert [(row["instruction"], row["input"], row["references"], row["messages"]) for row in rows] == expected
     assert rejected == 0
 
 
@@ -144,9 +135,7 @@ def test_flan_cot(tmp_path, real):
     expected = [
         (question, [answer], {"rationale": rationale})
         for path in files_of(real / "flan-cot", ".tsv")
-        for question, answer, rationale in (
-            line.split("\t") for line in text_of(path).rstrip("\n").split("\n")
-        )
+        for question, answer, rationale in (line.split("\t") for line in text_of(path).rstrip("\n").split("\n"))
     ]
     rows, rejected, _ = read(tmp_path, real, "flan-cot/*", columns=["question", "answer", "rationale"])
     assert [(row["instruction"], row["references"], json.loads(row["meta"])) for row in rows] == expected
@@ -171,21 +160,27 @@ def test_csv(tmp_path, real, files, ending, fields):
         table = csv.DictReader(io.StringIO(text_of(path).removeprefix("\ufeff"), newline=""))
         for record in table:
             values = [
-                record.pop(fields[column]) if column in fields else ""
-                for column in ("instruction", "input", "output")
+                record.pop(fields[column]) if column in fields else "" for column in ("instruction", "input", "output")
             ]
             expected.append((*values, record))
     rows, rejected, _ = read(tmp_path, real, files, fields=fields)
-    found = [
-        (row["instruction"], row["input"], row["references"][0], json.loads(row["meta"] or "{}"))
-        for row in rows
-    ]
+    found = [(row["instruction"], row["input"], row["references"][0], json.loads(row["meta"] or "{}")) for row in rows]
     assert found == expected
     assert rejected == 0
 
 
 PROMPTS = ["question", "Question", "problem", "prompt", "input", "query", "chosen"]
-ANSWERS = ["answer", "Answer", "solution", "target", "correct", "code", "canonical_solution", "label", "rejected"]
+ANSWERS = [
+    "answer",
+    "Answer",
+    "solution",
+    "target",
+    "correct",
+    "code",
+    "canonical_solution",
+    "label",
+    "rejected",
+]
 
 
 @pytest.mark.parametrize(
@@ -211,9 +206,7 @@ def test_stories(tmp_path, real):
         start = lines.index("@highlight")
         points = [line for line in lines[start:] if line and line != "@highlight"]
         expected.append(("Summarise.", "\n".join(lines[:start]).strip(), ["\n".join(points)]))
-    rows, _, _ = read(
-        tmp_path, real, "allennlp-fixtures/cnn_stories", format="cnn-stories", instruction="Summarise."
-    )
+    rows, _, _ = read(tmp_path, real, "allennlp-fixtures/cnn_stories", format="cnn-stories", instruction="Summarise.")
     assert [(row["instruction"], row["input"], row["references"]) for row in rows] == expected
 
 
@@ -224,10 +217,7 @@ def test_problems(tmp_path, real):
     for row, folder in zip(rows, folders, strict=True):
         assert row["instruction"] == (folder / "question.txt").read_text("utf-8")
         assert row["references"] == unique(json.loads((folder / "solutions.json").read_text("utf-8")))
-        assert (
-            json.loads((folder / "metadata.json").read_text("utf-8")).items()
-            <= json.loads(row["meta"]).items()
-        )
+        assert json.loads((folder / "metadata.json").read_text("utf-8")).items() <= json.loads(row["meta"]).items()
 
 
 def test_questions_in_context(tmp_path, real):

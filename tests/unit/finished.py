@@ -22,8 +22,7 @@ TEXTS = [
 COLUMNS = ["row_id", *TEXTS, "response_origin", "generator", "meta", "prompt", "response"]
 SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
 LEDGER = pa.schema(
-    [(name, pa.string()) for name in ("row_id", "source", "stage", "reason", "witness")]
-    + [("score", pa.float64())]
+    [(name, pa.string()) for name in ("row_id", "source", "stage", "reason", "witness")] + [("score", pa.float64())]
 )
 QUARANTINE = pa.schema(
     [("source", pa.string()), ("file", pa.string()), ("position", pa.uint64())]
@@ -62,9 +61,7 @@ def removed_row(
     }
 
 
-def bad_row(
-    reason: str = "not JSON", raw: str = "{", file: str = "a/rows.jsonl", source: str = "a"
-) -> dict[str, Any]:
+def bad_row(reason: str = "not JSON", raw: str = "{", file: str = "a/rows.jsonl", source: str = "a") -> dict[str, Any]:
     return {"source": source, "file": file, "position": 3, "pointer": "", "reason": reason, "raw": raw}
 
 
@@ -108,16 +105,12 @@ def _write_mixture(folder: Path, rows: list[dict[str, Any]], kind: str, stem: st
             writer.write_table(table)
 
 
-def _manifest(
-    kept: list[dict[str, Any]], removed: list[dict[str, Any]], bad: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _manifest(kept: list[dict[str, Any]], removed: list[dict[str, Any]], bad: list[dict[str, Any]]) -> dict[str, Any]:
     alive = len(kept) + len(removed)
     reasons = dict(Counter(row["reason"] for row in bad))
     stages = [_stage("read", alive + len(bad), reasons)]
     for name in STAGES:
-        stages.append(
-            _stage(name, alive, dict(Counter(row["reason"] for row in removed if row["stage"] == name)))
-        )
+        stages.append(_stage(name, alive, dict(Counter(row["reason"] for row in removed if row["stage"] == name))))
         alive = stages[-1]["rows_out"]
     names = sorted({row["source"] for row in [*kept, *removed, *bad]})
     return {

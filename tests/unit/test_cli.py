@@ -28,9 +28,7 @@ def run(*arguments: str | Path) -> Any:
 
 
 def subprocess_run(*arguments: str | Path, **more: Any) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*CHAFFINCH, *map(str, arguments)], capture_output=True, text=True, timeout=60, **more
-    )
+    return subprocess.run([*CHAFFINCH, *map(str, arguments)], capture_output=True, text=True, timeout=60, **more)
 
 
 def acts(text: str) -> bool:

@@ -151,7 +151,5 @@ def test_an_interrupted_build_says_so_and_looks_unfinished(place: Path) -> None:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert out == ""
-    assert err.endswith(
-        "interrupted: what was read and decided so far is kept, the same command goes on from there\n"
-    )
+    assert err.endswith("interrupted: what was read and decided so far is kept, the same command goes on from there\n")
     assert not (place / "out" / "manifest.json").exists()

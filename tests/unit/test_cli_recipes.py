@@ -33,9 +33,7 @@ def test_every_shipped_recipe_is_listed_with_what_it_makes() -> None:
     assert result.exit_code == 0, result.stderr
     assert "quickstart" in shipped()
     for name in shipped():
-        assert any(
-            line.startswith(f"{name} ") and len(line.split()) > 2 for line in result.stdout.splitlines()
-        )
+        assert any(line.startswith(f"{name} ") and len(line.split()) > 2 for line in result.stdout.splitlines())
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
@@ -72,9 +70,7 @@ def test_what_a_recipe_cannot_mean_is_2(mine: Path, arguments: list[str], messag
     assert message in result.stderr
 
 
-@pytest.mark.parametrize(
-    "text", ["name: [", "- a list", "\x00", "!!python/object/apply:os.getcwd []", "a: &a [*a]"]
-)
+@pytest.mark.parametrize("text", ["name: [", "- a list", "\x00", "!!python/object/apply:os.getcwd []", "a: &a [*a]"])
 def test_a_hostile_file_is_2_and_nothing_runs(mine: Path, text: str) -> None:
     mine.write_text(text, encoding="utf-8")
     result = run(mine)

@@ -124,9 +124,7 @@ def test_no_rule_removes_nothing():
     assert len(dedup.run(table, everyone(table), Dedup()).row) == 0
 
 
-@pytest.mark.parametrize(
-    "rule", [{"on": []}, {"on": "output"}, {"on": "prompt", "keep": "best"}, {"of": "prompt"}]
-)
+@pytest.mark.parametrize("rule", [{"on": []}, {"on": "output"}, {"on": "prompt", "keep": "best"}, {"of": "prompt"}])
 def test_rules_that_mean_nothing_are_refused(rule):
     with pytest.raises(ValidationError):
         Dedup(exact=[rule])

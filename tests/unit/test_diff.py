@@ -9,14 +9,9 @@ from chaffinch.errors import DataError
 from tests.unit.finished import finished_build, kept_id, kept_row, removed_row
 
 
-def build(
-    out: Path, kept: range, removed: dict[int, tuple[str, str]] | None = None, kind: str = "parquet"
-) -> Path:
+def build(out: Path, kept: range, removed: dict[int, tuple[str, str]] | None = None, kind: str = "parquet") -> Path:
     rows = [kept_row(kept_id(number, "a" if number % 2 else "b")) for number in kept]
-    gone = [
-        removed_row(kept_id(number, "a" if number % 2 else "b"), *why)
-        for number, why in (removed or {}).items()
-    ]
+    gone = [removed_row(kept_id(number, "a" if number % 2 else "b"), *why) for number, why in (removed or {}).items()]
     return finished_build(out, rows, gone, kind=kind)
 
 
@@ -28,9 +23,7 @@ def test_rows_are_gained_and_lost_with_the_other_builds_reasons(tmp_path: Path, 
     )
     difference = cf.diff(first, second)
     assert difference.common == 6
-    gained = {
-        (row["row_id"], row["source"], row["stage"], row["reason"]) for row in difference.gained.to_pylist()
-    }
+    gained = {(row["row_id"], row["source"], row["stage"], row["reason"]) for row in difference.gained.to_pylist()}
     assert gained == {
         (kept_id(10, "b"), "b", "sample", "over the quota"),
         (kept_id(11), "a", None, None),

@@ -50,8 +50,7 @@ def test_conversations_end_before_the_last_answer():
         ("assistant", "so long"),
     )
     prompt = (
-        "### Instruction:\nBe kind.\n\n### Input:\nhi\n\n### Response:\nhello\n\n"
-        "### Input:\nbye\n\n### Response:\n"
+        "### Instruction:\nBe kind.\n\n### Input:\nhi\n\n### Response:\nhello\n\n### Input:\nbye\n\n### Response:\n"
     )
     assert rendered([row(messages=talk)], "birbal") == [(prompt, "so long")]
 
@@ -77,9 +76,7 @@ def test_a_role_without_a_pattern_is_refused():
         rendered([row(messages=turns(("system", "s"), ("user", "u"), ("assistant", "a")))], template)
 
 
-@pytest.mark.parametrize(
-    "text", ["{input", "input}", "{output}", "{}", "{input.length}", "{input!r}", "{ input }"]
-)
+@pytest.mark.parametrize("text", ["{input", "input}", "{output}", "{}", "{input.length}", "{input!r}", "{ input }"])
 def test_templates_that_mean_nothing_are_refused(text):
     with pytest.raises(RecipeError, match="hint: a field stands in braces"):
         rendered([row("r")], Template(prompt=[{"text": text}]))

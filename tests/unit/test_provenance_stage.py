@@ -196,9 +196,7 @@ def mixed():
     rules = [{"field": "by", **rule} for rule in rules]
     kinds = [{"by": kind} for kind in ("h", "answered", "asked", "both", "?")]
     rows = store(one=kinds, two=kinds)
-    return rows, provenance.origins(
-        rows, [source("one", row_origins=rules), source("two", row_origins=rules)]
-    )
+    return rows, provenance.origins(rows, [source("one", row_origins=rules), source("two", row_origins=rules)])
 
 
 def decided(mixed, alive=None, **spec):
@@ -239,9 +237,7 @@ def test_the_first_of_several_reasons_is_given(mixed):
 
 
 def test_excepted_sources_pass_and_dead_rows_stay_dead(mixed):
-    removed, notes = decided(
-        mixed, alive=[1, 4, 5, 6], deny=["response"], unknown="deny", **{"except": ["one"]}
-    )
+    removed, notes = decided(mixed, alive=[1, 4, 5, 6], deny=["response"], unknown="deny", **{"except": ["one"]})
     assert removed == {6: MODEL_RESPONSE}
     assert notes == {"kept with a response of unknown origin": 1}
 

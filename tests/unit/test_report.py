@@ -53,9 +53,7 @@ def test_headline_numbers_add_up_and_have_separators(tmp_path: Path) -> None:
     kept = [kept_row(kept_id(number)) for number in range(1_234)]
     removed = [removed_row(kept_id(number, "b"), "dedup", "duplicate of prompt") for number in range(2_000)]
     text = page(finished_build(tmp_path / "out", kept, removed, [bad_row()])).text
-    assert (
-        "Every row is accounted for: 3,235 in the files = 1,234 kept + 2,000 removed + 1 quarantined." in text
-    )
+    assert "Every row is accounted for: 3,235 in the files = 1,234 kept + 2,000 removed + 1 quarantined." in text
     assert "duplicate of prompt 2,000 61.8 %" in text
 
 
@@ -90,9 +88,7 @@ def hostile_build(out: Path) -> Path:
             for text in HOSTILE
         }
     }
-    finished_build(
-        out, kept, removed, bad, examples=examples, warnings=HOSTILE, classes=dict.fromkeys(HOSTILE, 1)
-    )
+    finished_build(out, kept, removed, bad, examples=examples, warnings=HOSTILE, classes=dict.fromkeys(HOSTILE, 1))
     manifest = json.loads((out / "manifest.json").read_text())
     for number, text in enumerate(HOSTILE):
         manifest["inputs"].append(
@@ -144,13 +140,9 @@ def test_the_page_loads_nothing(tmp_path: Path) -> None:
     policy = next(attributes["content"] for _, attributes in found.elements if attributes.get("http-equiv"))
     assert policy == "default-src 'none'; style-src 'unsafe-inline'"
     assert not [
-        attributes
-        for _, attributes in found.elements
-        if {"src", "srcset", "action", "data"} & attributes.keys()
+        attributes for _, attributes in found.elements if {"src", "srcset", "action", "data"} & attributes.keys()
     ]
-    assert all(
-        str(attributes["href"]).startswith("#") for _, attributes in found.elements if "href" in attributes
-    )
+    assert all(str(attributes["href"]).startswith("#") for _, attributes in found.elements if "href" in attributes)
     style = html.split("<style>")[1].split("</style>")[0]
     assert "url(" not in style
     assert "@import" not in style

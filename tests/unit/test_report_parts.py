@@ -49,9 +49,7 @@ def test_bins_cover_every_length_once() -> None:
     lengths.counts[:] = 1
     bins = lengths.bins()
     assert [first for first, _, _ in bins] == EDGES == sorted(set(EDGES))
-    assert all(
-        last is not None and last + 1 == following for (_, last, _), (following, _, _) in pairwise(bins)
-    )
+    assert all(last is not None and last + 1 == following for (_, last, _), (following, _, _) in pairwise(bins))
     assert bins[-1][1] is None
     assert sum(rows for _, _, rows in bins) == LONGEST + 1
 
@@ -70,9 +68,7 @@ def test_nothing_has_no_lengths() -> None:
 
 @given(st.lists(st.integers(0, 10**7), max_size=12), st.integers(0, 10**7))
 def test_the_flow_keeps_its_strands_apart_and_its_numbers_exact(leaving: list[int], kept: int) -> None:
-    flow = draw(
-        sum(leaving) + kept, [(f"stage {number}", rows, "removed") for number, rows in enumerate(leaving)]
-    )
+    flow = draw(sum(leaving) + kept, [(f"stage {number}", rows, "removed") for number, rows in enumerate(leaving)])
     if flow is None:
         assert sum(leaving) + kept == 0
         return
@@ -84,8 +80,7 @@ def test_the_flow_keeps_its_strands_apart_and_its_numbers_exact(leaving: list[in
     assert all(before[1] < after[0] for before, after in pairwise(spans))
     assert all(end - start < WIDEST for start, end in spans)
     assert all(
-        0 <= number <= max(flow.width, flow.height)
-        for number in map(float, re.findall(r"\d+\.?\d*", flow.band))
+        0 <= number <= max(flow.width, flow.height) for number in map(float, re.findall(r"\d+\.?\d*", flow.band))
     )
 
 
@@ -143,9 +138,7 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_every_text_can_be_read_on_its_ground(theme: int) -> None:
     style = (Path(report.__file__).parent / "style.css").read_text(encoding="utf-8")
-    colours = dict(
-        re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", style.split(":root {")[theme + 1].split("}")[0])
-    )
+    colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", style.split(":root {")[theme + 1].split("}")[0]))
     grounds = {
         "ink": "paper",
         "soft": "paper",

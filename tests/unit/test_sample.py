@@ -13,11 +13,7 @@ SOURCES = {"a": 5, "b": 3, "c": 2}
 
 def mixture():
     return store(
-        [
-            row(f"{source}{at}", source=source, task=f"t{at % 2}")
-            for source, n in SOURCES.items()
-            for at in range(n)
-        ]
+        [row(f"{source}{at}", source=source, task=f"t{at % 2}") for source, n in SOURCES.items() for at in range(n)]
     )
 
 

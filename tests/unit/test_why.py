@@ -65,9 +65,7 @@ def test_the_text_of_an_example_is_told(tmp_path: Path) -> None:
 
 
 def test_a_beginning_that_one_row_has_is_enough(tmp_path: Path) -> None:
-    out = finished_build(
-        tmp_path / "out", [kept_row("a/task/0f00000000000001"), kept_row("a/task/1f00000000000001")]
-    )
+    out = finished_build(tmp_path / "out", [kept_row("a/task/0f00000000000001"), kept_row("a/task/1f00000000000001")])
     assert cf.why(out, "a/task/1").row_id == "a/task/1f00000000000001"
 
 
@@ -107,9 +105,7 @@ def test_an_unknown_row_gets_a_hint(tmp_path: Path, asked: str, hint: str) -> No
 
 
 def test_a_witness_that_no_file_knows_is_an_error(tmp_path: Path) -> None:
-    out = finished_build(
-        tmp_path / "out", KEPT, [removed_row(kept_id(7), "dedup", "copy", witness=kept_id(66))]
-    )
+    out = finished_build(tmp_path / "out", KEPT, [removed_row(kept_id(7), "dedup", "copy", witness=kept_id(66))])
     with pytest.raises(DataError, match="neither in the mixture nor in the ledger"):
         cf.why(out, kept_id(7))
 

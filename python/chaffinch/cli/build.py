@@ -38,9 +38,7 @@ def build(
 
     changes = parse_set(overrides or [])
     with shown_progress() as progress:
-        result = build_mixture(
-            recipe, data=data, out=out, set=changes, threads=threads, cache=cache, progress=progress
-        )
+        result = build_mixture(recipe, data=data, out=out, set=changes, threads=threads, cache=cache, progress=progress)
     if as_json:
         print_json(_values(result))
         return

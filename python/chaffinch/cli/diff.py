@@ -31,18 +31,14 @@ def diff(
     sources = list(dict.fromkeys([*gained["sources"], *lost["sources"]]))
     if sources:
         typer.echo()
-        rows = [
-            [source, gained["sources"].get(source, 0), lost["sources"].get(source, 0)] for source in sources
-        ]
+        rows = [[source, gained["sources"].get(source, 0), lost["sources"].get(source, 0)] for source in sources]
         table(["source", "gained", "lost"], rows, numbers=[1, 2])
         typer.echo()
         reasons = [*_reasons("gained", gained, "not there before"), *_reasons("lost", lost, "not there now")]
         table(["", "rows", "stage of the other build", "reason", "for example"], reasons, numbers=[1])
     if values["recipe"]:
         typer.echo()
-        changes = [
-            [change["key"], _short(change["before"]), _short(change["after"])] for change in values["recipe"]
-        ]
+        changes = [[change["key"], _short(change["before"]), _short(change["after"])] for change in values["recipe"]]
         table(["recipe key", "before", "after"], changes)
 
 

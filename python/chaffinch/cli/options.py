@@ -11,9 +11,7 @@ Recipe = Annotated[
 ]
 Data = Annotated[
     Path,
-    typer.Option(
-        "--data", metavar="DIR", help="The folder that the recipe's files are under.", show_default=False
-    ),
+    typer.Option("--data", metavar="DIR", help="The folder that the recipe's files are under.", show_default=False),
 ]
 Set = Annotated[
     list[str] | None,
@@ -26,13 +24,9 @@ Set = Annotated[
 ]
 Cache = Annotated[
     Path | None,
-    typer.Option(
-        "--cache", metavar="DIR", help="Where what was read and decided is kept; default OUT/.chaffinch."
-    ),
+    typer.Option("--cache", metavar="DIR", help="Where what was read and decided is kept; default OUT/.chaffinch."),
 ]
 Finished = Annotated[
     Path, typer.Argument(metavar="OUT", help="The output folder of a finished build.", show_default=False)
 ]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")
-]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]

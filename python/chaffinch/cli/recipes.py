@@ -12,9 +12,7 @@ def recipes(
         str | None, typer.Argument(metavar="NAME", help="Show this recipe, resolved.", show_default=False)
     ] = None,
     overrides: options.Set = None,
-    schema: Annotated[
-        bool, typer.Option("--schema", help="Print the JSON schema of a recipe, for editors.")
-    ] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a recipe, for editors.")] = False,
 ) -> None:
     """Lists the shipped recipes, or shows one with its base, mode and defaults filled in."""
     import yaml

@@ -48,9 +48,7 @@ def _lines(entry: "Entry") -> list[tuple[str, object]]:
     values = entry.model_dump(mode="json")
     rules = values.pop("row_rules")
     shown = {key: ", ".join(value) if isinstance(value, list) else value for key, value in values.items()}
-    lines = [
-        (key.replace("_origin", "s by").replace("_", " "), _shown(value)) for key, value in shown.items()
-    ]
+    lines = [(key.replace("_origin", "s by").replace("_", " "), _shown(value)) for key, value in shown.items()]
     return [*lines, *(("row rule", _rule(rule)) for rule in rules)]
 
 

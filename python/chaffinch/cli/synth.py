@@ -11,16 +11,10 @@ from chaffinch.cli import options
 def synth(
     out: Annotated[
         Path,
-        typer.Option(
-            "--out", metavar="DIR", help="The folder to make; it must not exist.", show_default=False
-        ),
+        typer.Option("--out", metavar="DIR", help="The folder to make; it must not exist.", show_default=False),
     ],
-    rows: Annotated[
-        int, typer.Option(min=1, help="Rows over all files, planted and broken ones included.")
-    ] = 20_000,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Chooses the texts and the places of what is planted.")
-    ] = 0,
+    rows: Annotated[int, typer.Option(min=1, help="Rows over all files, planted and broken ones included.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses the texts and the places of what is planted.")] = 0,
     profile: Annotated[
         str,
         typer.Option(
@@ -37,14 +31,10 @@ def synth(
 
     with shown_progress() as progress:
         progress.start("synth", rows, "rows")
-        truth = synthesise(
-            out, rows, seed=seed, profile=profile, progress=lambda done, _: progress.advance(done)
-        )
+        truth = synthesise(out, rows, seed=seed, profile=profile, progress=lambda done, _: progress.advance(done))
         progress.finish(truth["total"]["rows"], 0)
     if as_json:
-        print_json(
-            {"out": str(out)} | {key: truth[key] for key in ("profile", "seed", "total", "evaluation")}
-        )
+        print_json({"out": str(out)} | {key: truth[key] for key in ("profile", "seed", "total", "evaluation")})
         return
     total = truth["total"]
     facts(

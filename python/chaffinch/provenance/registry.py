@@ -87,11 +87,7 @@ class Registry(Strict):
         found = known.get(_plain(name))
         if found is None:
             near = [known[one].name for one in difflib.get_close_matches(_plain(name), known, n=3)]
-            hint = (
-                f"did you mean {' or '.join(dict.fromkeys(near))}?"
-                if near
-                else "`chaffinch sources` lists them"
-            )
+            hint = f"did you mean {' or '.join(dict.fromkeys(near))}?" if near else "`chaffinch sources` lists them"
             raise RecipeError(f"no data set {name!r} in the provenance registry\nhint: {hint}")
         return found
 

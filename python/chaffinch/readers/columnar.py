@@ -66,9 +66,7 @@ def open_hub(name: str) -> list[HubSplit]:
     path, _, split = name.removeprefix(HUB).partition(":")
     parts = path.split("/")
     if len(parts) not in (2, 3) or not all(parts):
-        raise DataError(
-            f"{name!r} names no data set\nhint: write hf:org/name, hf:org/name/config or hf:org/name:split"
-        )
+        raise DataError(f"{name!r} names no data set\nhint: write hf:org/name, hf:org/name/config or hf:org/name:split")
     try:
         import datasets
     except ImportError:

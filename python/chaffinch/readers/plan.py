@@ -83,9 +83,7 @@ def is_delimited(source: Source, input_: Input) -> bool:
     """
     delimited = input_.suffix in DELIMITED or source.columns is not None or source.delimiter is not None
     if delimited and source.format not in ("auto", "instruction"):
-        message = (
-            f"source {source.name}: {input_.file} is delimited text, which has no format {source.format}"
-        )
+        message = f"source {source.name}: {input_.file} is delimited text, which has no format {source.format}"
         raise RecipeError(f"{message}\nhint: set format to instruction and name the fields")
     return delimited
 

@@ -112,13 +112,9 @@ def read_source(
         report = None if progress is None else (lambda bytes_, start=start: progress(start + bytes_))
         outcomes = _read(group, threads, report)
         for item, (rows, rejected, notes) in zip(group, outcomes, strict=True):
-            changed = next(
-                (member for member in item.input.members if _stamp(member) != before[member]), None
-            )
+            changed = next((member for member in item.input.members if _stamp(member) != before[member]), None)
             if changed is not None:
-                raise DataError(
-                    f"{changed} changed while it was read\nhint: run again when nothing writes to it"
-                )
+                raise DataError(f"{changed} changed while it was read\nhint: run again when nothing writes to it")
             _finish(item, rows, rejected, notes)
         done += sum(item.input.bytes for item in group)
         if progress is not None:
@@ -127,16 +123,14 @@ def read_source(
 
 
 def cached_shards(source: Source, data: Path, cache: Path) -> list[Shard]:
-    """The shards that `read_source` would find in the cache. Reads no source; hashes the files that are new to the cache."""
+    """The shards that `read_source` would find in the cache. Reads none; hashes the files that are new to it."""
     if not (cache / "read").is_dir():
         return []
     inputs = [input_ for input_ in plan_source(source, data) if not input_.file.startswith(HUB)]
     return [_shard(source, item) for item in _work(source, data, cache, inputs, None) if _cached(item) is not None]
 
 
-def _work(
-    source: Source, data: Path, cache: Path, inputs: list[Input], threads: int | None
-) -> Iterator[_Work]:
+def _work(source: Source, data: Path, cache: Path, inputs: list[Input], threads: int | None) -> Iterator[_Work]:
     tasks = load_task_table(source, data)
     members = (member for input_ in inputs for member in input_.members)
     hashes = file_hashes(members, cache, threads=threads)

@@ -59,9 +59,7 @@ def quac(members: tuple[Path, ...]) -> Iterator[bytes]:
         content = _content(path)
         try:
             dialogues = [
-                (paragraph, article)
-                for article in json.loads(content)["data"]
-                for paragraph in article["paragraphs"]
+                (paragraph, article) for article in json.loads(content)["data"] for paragraph in article["paragraphs"]
             ]
             rows = [row for paragraph, article in dialogues for row in _questions(paragraph, article)]
         except (ValueError, TypeError, KeyError):
@@ -96,9 +94,7 @@ def openbookqa(members: tuple[Path, ...]) -> Iterator[bytes]:
             try:
                 row = json.loads(line)
                 question = row.pop("question")
-                choices = {
-                    choice["label"]: f"{choice['label']}. {choice['text']}" for choice in question["choices"]
-                }
+                choices = {choice["label"]: f"{choice['label']}. {choice['text']}" for choice in question["choices"]}
                 key = row.pop("answerKey")
                 unfolded = {
                     **row,

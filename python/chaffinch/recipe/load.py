@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -20,7 +20,7 @@ class _Yaml(yaml.SafeLoader):
     """YAML 1.2's booleans, so that the keys `on:` and `no:` are text, and no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", node.start_mark)
@@ -50,13 +50,15 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
 
-def load_recipe(recipe: "str | Path | Mapping[str, Any] | Recipe", overrides: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(
+    recipe: "str | Path | Mapping[str, Any] | Recipe", overrides: Mapping[str, Any] | None = None
+) -> Recipe:
     """Resolves and checks a recipe.
 
     Args:
         recipe: a shipped name, the path of a YAML file, a mapping with the same keys, or a recipe.
-        overrides: dotted keys and their values, as `--set` takes them: `{"sample.rows.lima": 500}`. A list's item is named by its number
-            or its `name`.
+        overrides: dotted keys and their values, as `--set` takes them: `{"sample.rows.lima": 500}`. A list's item is
+            named by its number or its `name`.
 
     Raises:
         RecipeError: unknown recipe or key (with the nearest right one), or a value that cannot be.
@@ -127,7 +129,9 @@ def _read(recipe: str | Path) -> dict[str, Any]:
         known = shipped()
         if str(recipe) not in known:
             near = difflib.get_close_matches(str(recipe), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"shipped recipes are {', '.join(known)}; or give a .yaml file"
+            hint = (
+                f"did you mean {near[0]}?" if near else f"shipped recipes are {', '.join(known)}; or give a .yaml file"
+            )
             raise RecipeError(f"no recipe {str(recipe)!r}\nhint: {hint}")
         path = known[str(recipe)]
     try:
@@ -167,8 +171,10 @@ def merge(base: Mapping[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _is_named(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) and "name" in item for item in value)
+def _is_named(value: Any) -> TypeGuard[list[dict[str, Any]]]:
+    return (
+        isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) and "name" in item for item in value)
+    )
 
 
 def _set(values: Any, path: list[str], value: Any, key: str) -> Any:

@@ -35,7 +35,9 @@ class Recipe(Strict):
     description: str = ""
     seed: int = Field(default=0, ge=0, lt=2**64)
     mode: str | None = Field(default=None, description="one of the recipe's `modes`, already laid over it")
-    max_bad_fraction: float = Field(default=0.01, ge=0, le=1, description="the build fails above this share of bad rows")
+    max_bad_fraction: float = Field(
+        default=0.01, ge=0, le=1, description="the build fails above this share of bad rows"
+    )
     sources: list[Source] = Field(min_length=1)
     select: Annotated[list[SelectStep], Steps] = []
     provenance: Provenance | None = None
@@ -46,8 +48,12 @@ class Recipe(Strict):
     sample: Annotated[list[Sample], Steps] = []
     format: Format = Format()
     write: Write = Write()
-    min_class_share: dict[str, float] = Field(default={}, description="warn when a class has a smaller share of the rows")
-    validation_fraction: float = Field(default=0.0, ge=0, lt=1, description="share of the mixture held out for validation")
+    min_class_share: dict[str, float] = Field(
+        default={}, description="warn when a class has a smaller share of the rows"
+    )
+    validation_fraction: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the mixture held out for validation"
+    )
 
     @field_validator("sources")
     @classmethod

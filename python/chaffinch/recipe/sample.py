@@ -13,9 +13,7 @@ Shortfall = Literal["error", "redistribute", "accept"]
 
 def _whole(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(
-            f"{value!r} is no whole number of rows; write 1000, or `fraction:` for a share such as 0.5"
-        )
+        raise ValueError(f"{value!r} is no whole number of rows; write 1000, or `fraction:` for a share such as 0.5")
     if value < 0:
         raise ValueError(f"{value} rows cannot be drawn")
     return value
@@ -54,12 +52,8 @@ class Sample(Strict):
     A stratum's label is its columns' values joined by "/"; where a row has none, the value is `none`.
     """
 
-    by: Annotated[Texts, Field(min_length=1)] = Field(
-        default=["source"], description="columns that make the strata"
-    )
-    where: dict[str, Texts] = Field(
-        default={}, description="only rows with one of these values; others pass untouched"
-    )
+    by: Annotated[Texts, Field(min_length=1)] = Field(default=["source"], description="columns that make the strata")
+    where: dict[str, Texts] = Field(default={}, description="only rows with one of these values; others pass untouched")
     rows: dict[str, Count] | None = None
     rows_each: Count | None = None
     fraction: Shares | None = None
@@ -83,16 +77,12 @@ class Sample(Strict):
         }
         given = [name for name, amount in amounts.items() if amount is not None]
         if len(given) != 1:
-            raise ValueError(
-                f"exactly one of rows, rows_each, fraction and total is needed, not {given or 'none'}"
-            )
+            raise ValueError(f"exactly one of rows, rows_each, fraction and total is needed, not {given or 'none'}")
         needs = {"temperature": self.temperature is not None, "weights": self.weights is not None}
         for name, present in needs.items():
             if present != (self.total is not None and self.method == name):
                 raise ValueError(f"`{name}:` goes with `total:` and `method: {name}`, and only with it")
-        if self.cap is not None and (
-            self.total is None or self.method not in ("proportional", "temperature")
-        ):
+        if self.cap is not None and (self.total is None or self.method not in ("proportional", "temperature")):
             raise ValueError("`cap:` goes with `total:` and `method: proportional` or `temperature`")
         if self.total is None and self.method != "proportional":
             raise ValueError("`method:` goes with `total:`")

@@ -48,9 +48,7 @@ class Folder:
         Raises:
             DataError: there are none although the manifest says that there are rows.
         """
-        found = [
-            path for path in (self.path / DATA).rglob("*") if path.suffix in {".parquet", ".jsonl", ".arrow"}
-        ]
+        found = [path for path in (self.path / DATA).rglob("*") if path.suffix in {".parquet", ".jsonl", ".arrow"}]
         if not found and self.manifest.get("kept"):
             raise DataError(f"{self.path / DATA}: the mixture's files are gone\nhint: build again")
         return sorted(found)
@@ -116,9 +114,7 @@ def _json_batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
     size = path.stat().st_size
     block = _JSON_BLOCK if size <= _JSON_BLOCK or _longest_line(path) < _JSON_BLOCK else size + 1
     parse = pj.ParseOptions(
-        explicit_schema=pa.schema(
-            [(name, _MESSAGES if name == "messages" else pa.string()) for name in columns]
-        ),
+        explicit_schema=pa.schema([(name, _MESSAGES if name == "messages" else pa.string()) for name in columns]),
         unexpected_field_behavior="ignore",
     )
     with pj.open_json(path, pj.ReadOptions(block_size=block), parse) as reader:

@@ -123,8 +123,7 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
         "n_strata": len(strata),
         "n_short": sum(1 for stratum in strata if stratum["shortfall"]),
         "sums": {
-            name: sum(stratum[name] or 0 for stratum in strata)
-            for name in ("available", "asked", "taken", "shortfall")
+            name: sum(stratum[name] or 0 for stratum in strata) for name in ("available", "asked", "taken", "shortfall")
         },
     }
 
@@ -148,6 +147,5 @@ def _notes(inputs: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str, int
             entry[0] += value if is_number else 0
             entry[1] += 1
     return [
-        (source, note, text or f"{number:,.10g}", int(files))
-        for (source, note, text), (number, files) in sums.items()
+        (source, note, text or f"{number:,.10g}", int(files)) for (source, note, text), (number, files) in sums.items()
     ]

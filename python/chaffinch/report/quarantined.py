@@ -35,10 +35,6 @@ def quarantined(folder: Folder) -> dict[str, BadReason]:
             bad = reasons.setdefault(str(reason), BadReason())
             bad.files[str(source), str(file)] += 1
             if len(bad.examples) < EXAMPLES:
-                values = {
-                    name: batch.column(name)[row].as_py() for name in ("file", "position", "pointer", "raw")
-                }
-                bad.examples.append(
-                    {name: "" if value is None else str(value) for name, value in values.items()}
-                )
+                values = {name: batch.column(name)[row].as_py() for name in ("file", "position", "pointer", "raw")}
+                bad.examples.append({name: "" if value is None else str(value) for name, value in values.items()})
     return dict(sorted(reasons.items(), key=lambda item: (-item[1].rows, item[0])))

@@ -67,15 +67,11 @@ def exact_duplicates(
 def _priority(priority: Any) -> pa.Array:
     numbers = to_arrow(priority, "priority")
     if not pa.types.is_integer(numbers.type):
-        raise ValueError(
-            f"priority is {numbers.type}\nhint: give whole numbers from 0, the lowest of which stays"
-        )
+        raise ValueError(f"priority is {numbers.type}\nhint: give whole numbers from 0, the lowest of which stays")
     try:
         return numbers.cast(pa.uint64()).combine_chunks()
     except pa.ArrowInvalid as error:
-        raise ValueError(
-            f"priority: {error}\nhint: give whole numbers from 0, the lowest of which stays"
-        ) from error
+        raise ValueError(f"priority: {error}\nhint: give whole numbers from 0, the lowest of which stays") from error
 
 
 def run(

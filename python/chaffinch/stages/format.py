@@ -28,9 +28,7 @@ def load_template(name: str) -> Template:
         text = Path(name).read_text(encoding="utf-8")
     else:
         shipped = resources.files("chaffinch") / "templates"
-        names = sorted(
-            entry.name.removesuffix(".yaml") for entry in shipped.iterdir() if entry.name.endswith(".yaml")
-        )
+        names = sorted(entry.name.removesuffix(".yaml") for entry in shipped.iterdir() if entry.name.endswith(".yaml"))
         if name not in names:
             raise RecipeError(
                 f"no template {name!r}\nhint: choose {', '.join(names)}, or give the path of a .yaml file"
@@ -81,9 +79,7 @@ def run(
             rows.select(["instruction", "input", "references", "messages"]),
             pa.array(chosen),
             {
-                "prompt": [
-                    {"text": part.text, "when": part.when, "unless": part.unless} for part in template.prompt
-                ],
+                "prompt": [{"text": part.text, "when": part.when, "unless": part.unless} for part in template.prompt],
                 "turns": list(template.turns.items()),
                 "cue": template.cue,
             },

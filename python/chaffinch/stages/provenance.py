@@ -102,9 +102,7 @@ def origins(rows: Rows, sources: Sequence[Source]) -> Marks:
         generator[part] = _name(source.generator or _joined(entry), names)
         rules: list[RowOrigin] = [*source.row_origins, *(entry.row_rules if entry else [])]
         if rules and start < end:
-            _apply(
-                rules, _Fields(rows, source, start, end), prompt[part], response[part], generator[part], names
-            )
+            _apply(rules, _Fields(rows, source, start, end), prompt[part], response[part], generator[part], names)
     generator[(prompt != MODEL) & (response != MODEL)] = 0
     return Marks(prompt, response, generator, names)
 

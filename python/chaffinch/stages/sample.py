@@ -71,9 +71,7 @@ def allocate(
     asked, taken = _core.allocate(
         names,
         there,
-        counts=None
-        if counts is None
-        else [_whole(counts.get(name, 0), f"counts[{name!r}]") for name in names],
+        counts=None if counts is None else [_whole(counts.get(name, 0), f"counts[{name!r}]") for name in names],
         fractions=fractions,
         rows=None if rows is None else _whole(rows, "rows"),
         method=method,
@@ -133,8 +131,7 @@ def sample(
     names = [NO_VALUE if label is None else label for label in labels]
     have = dict(zip(labels, pa.table(counts)["rows"].to_pylist(), strict=True))
     wanted = {
-        NO_VALUE if label is None else label: _whole(rows, f"quotas[{label!r}]")
-        for label, rows in quotas.items()
+        NO_VALUE if label is None else label: _whole(rows, f"quotas[{label!r}]") for label, rows in quotas.items()
     }
     there = {NO_VALUE if label is None else label: have.get(label, 0) for label in quotas}
     taken = _taken(allocate(there, counts=wanted, shortfall=shortfall))
@@ -218,9 +215,7 @@ def _draw(
     where = f"sample, step {number}"
     missing = [name for name in [*step.by, *step.where] if name not in rows.column_names]
     if missing:
-        raise RecipeError(
-            f"{where}: no column {missing[0]!r}\nhint: choose from {', '.join(rows.column_names)}"
-        )
+        raise RecipeError(f"{where}: no column {missing[0]!r}\nhint: choose from {', '.join(rows.column_names)}")
     rows_in = _matching(rows, alive, step.where, threads)
     codes, labels = _strata(rows.select(step.by), where, threads)
     code = codes[rows_in]
@@ -232,9 +227,7 @@ def _draw(
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     taken = _taken(report)
-    quota = np.array(
-        [present.get(label, 0) if label in untouched else taken.get(label, 0) for label in labels]
-    )
+    quota = np.array([present.get(label, 0) if label in untouched else taken.get(label, 0) for label in labels])
     picks = pa.table(
         _core.select(
             pa.array(code),
@@ -266,9 +259,7 @@ def _matching(rows: pa.Table, alive: Rows, where: Mapping[str, Sequence[str]], t
 def _strata(columns: pa.Table, where: str, threads: int | None) -> tuple[npt.NDArray[np.uint32], list[str]]:
     codes, tuples, _ = _core.factorize(columns, threads=threads)
     values = [column.to_pylist() for column in pa.table(tuples).columns]
-    labels = [
-        "/".join(NO_VALUE if part is None else part for part in parts) for parts in zip(*values, strict=True)
-    ]
+    labels = ["/".join(NO_VALUE if part is None else part for part in parts) for parts in zip(*values, strict=True)]
     if len(set(labels)) < len(labels):
         twice = next(label for at, label in enumerate(labels) if label in labels[:at])
         raise RecipeError(
@@ -318,9 +309,7 @@ def _keys(keys: Any, rows: int) -> pa.ChunkedArray:
     if len(column) != rows:
         raise ValueError(f"keys has {len(column)} rows and strata has {rows}")
     if column.null_count > 0:
-        raise ValueError(
-            f"keys has {column.null_count} nulls\nhint: give every row a key, or draw by row number"
-        )
+        raise ValueError(f"keys has {column.null_count} nulls\nhint: give every row a key, or draw by row number")
     is_hash = pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == 16
     return column if is_hash or pa.types.is_integer(column.type) else to_texts(column, "keys")["keys"]
 

@@ -21,9 +21,9 @@ COLUMNS = ["source", "task", "category", "language", "licence"]
 def run(rows: Rows, alive: np.ndarray, steps: list[SelectStep], data: Path, *, threads: int | None = None) -> Decisions:
     """Removes the rows that do not meet every condition of every step that applies to their source.
 
-    The first failed condition is the reason. Where a row has several categories or licences (joined by `; `), one of them is enough to be
-    selected; of its languages (`in>out`, each perhaps several), all must be. One that is excluded is enough to go. Case does not matter there.
-    Task names are exact or globs.
+    The first failed condition is the reason. Where a row has several categories or licences (joined by `; `), one of
+    them is enough to be selected; of its languages (`in>out`, each perhaps several), all must be. One that is excluded
+    is enough to go. Case does not matter there. Task names are exact or globs.
 
     Args:
         rows: the store.
@@ -40,9 +40,7 @@ def run(rows: Rows, alive: np.ndarray, steps: list[SelectStep], data: Path, *, t
     verdict = np.full(len(alive), -1, np.int32)
     for step in steps:
         tasks, not_tasks = _names(step.tasks, data), _names(step.not_tasks, data)
-        by_value = np.array(
-            [_code(_reason(values, step, tasks, not_tasks), reasons) for values in distinct], np.int32
-        )
+        by_value = np.array([_code(_reason(values, step, tasks, not_tasks), reasons) for values in distinct], np.int32)
         fresh = verdict < 0
         if len(by_value):
             verdict[fresh] = by_value[codes[alive[fresh]]]
@@ -73,7 +71,9 @@ def _names(names: list[str] | TaskFile | None, data: Path) -> _Names | None:
     if isinstance(names, TaskFile):
         path = data / names.file
         if not path.is_file():
-            raise RecipeError(f"select.tasks.file: no file {path}\nhint: put the list there, or name another with --set")
+            raise RecipeError(
+                f"select.tasks.file: no file {path}\nhint: put the list there, or name another with --set"
+            )
         names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         if not names:
             raise RecipeError(f"select.tasks.file: {path} names no task")

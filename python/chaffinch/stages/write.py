@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -169,12 +170,12 @@ def _write_arrow(path: Path, tables: Iterator[pa.Table], _: Write) -> None:
 
 
 def _describe_datasets(folder: Path, written: list[Written]) -> None:
-    """The JSON files that make the folder one that `datasets.load_from_disk` opens (datasets 5.2, `DatasetDict.save_to_disk`)."""
+    """The JSON files that `datasets.load_from_disk` looks for (datasets 5.2, `DatasetDict.save_to_disk`)."""
     splits = list(dict.fromkeys(file.split for file in written))
     (folder / "dataset_dict.json").write_text(json.dumps({"splits": splits}))
     for split in splits:
         files = [{"filename": Path(file.file).name} for file in written if file.split == split]
-        state = {
+        state: dict[str, Any] = {
             "_data_files": files,
             "_fingerprint": key_of([*files, [file.bytes for file in written]])[:16],
             "_format_columns": None,

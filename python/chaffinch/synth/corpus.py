@@ -89,8 +89,7 @@ def _already(out: Path, wanted: dict[str, Any]) -> dict[str, Any]:
         truth = None
     if not isinstance(truth, dict) or any(truth.get(key) != value for key, value in wanted.items()):
         raise FileExistsError(
-            f"{out} holds something else than this corpus\n"
-            "hint: name a folder that does not exist, or delete this one"
+            f"{out} holds something else than this corpus\nhint: name a folder that does not exist, or delete this one"
         )
     return truth
 
@@ -105,9 +104,7 @@ def _fill(
     (out / ITEMS).write_text("".join(encode(item) + "\n" for item in items), encoding="utf-8")
     if profile == "birbal":
         (out / SELECTED_TASKS).parent.mkdir()
-        (out / SELECTED_TASKS).write_text(
-            "".join(f"{task.name}\n" for task in birbal_tasks()), encoding="utf-8"
-        )
+        (out / SELECTED_TASKS).write_text("".join(f"{task.name}\n" for task in birbal_tasks()), encoding="utf-8")
     answers, done = [], 0
     with (out / PLANTED).open("w", encoding="utf-8") as planted:
         for answer, lines in _written(out, files, seed, items, rows, workers):

@@ -54,9 +54,7 @@ def _answer_key(row: Row) -> str:
 
 def _json(record: Record) -> str:
     plant = record.plant
-    return (
-        spoil(record.row, plant.how) if plant is not None and plant.kind == "broken" else encode(record.row)
-    )
+    return spoil(record.row, plant.how) if plant is not None and plant.kind == "broken" else encode(record.row)
 
 
 def write_jsonl(out: BinaryIO, file: File, blocks: Blocks) -> None:
@@ -115,9 +113,7 @@ def write_tasks(out: BinaryIO, file: File, blocks: Blocks) -> None:
             head["Positive Examples"] = [
                 {"input": "An example.", "output": "An answer.", "explanation": "It shows the form."}
             ]
-            out.write(
-                (json.dumps(head, ensure_ascii=False, indent=4)[:-2] + ',\n    "Instances": [').encode()
-            )
+            out.write((json.dumps(head, ensure_ascii=False, indent=4)[:-2] + ',\n    "Instances": [').encode())
         out.write((("," if count else "") + ",".join(map(_instance, block))).encode())
     licence = "" if early or drifted else ',\n    "Instance License": [\n        "CC BY 4.0"\n    ]'
     out.write(f"\n    ]{licence}\n}}\n".encode())
@@ -166,9 +162,7 @@ def write_parquet(out: BinaryIO, _: File, blocks: Blocks) -> None:
     """Parquet, all columns strings, one row group a block."""
     writer = None
     for block in blocks:
-        table = pa.table(
-            {name: pa.array([record.row[name] for record in block], pa.string()) for name in block[0].row}
-        )
+        table = pa.table({name: pa.array([record.row[name] for record in block], pa.string()) for name in block[0].row})
         writer = writer or pq.ParquetWriter(out, table.schema, compression="none")
         writer.write_table(table)
     if writer:

@@ -176,9 +176,7 @@ def _math(p: Sequence[int], r: Sequence[int], _: str) -> Row:
     source = _math_source(p[0])
     left, right = 2 + p[1] % 9_000, 2 + p[2] % 9_000
     name, thing = NAMES[p[3] & 63], NOUNS[(p[3] >> 6) & 63]
-    question = (
-        f"{sentence(p[4])} {name} counts {left} {thing}s at noon and {right} at night. How many in all?"
-    )
+    question = f"{sentence(p[4])} {name} counts {left} {thing}s at noon and {right} at night. How many in all?"
     steps = f"{sentence(r[0])} {name} counts {left} + {right} = {left + right}."
     if source.startswith("data/PoT/"):
         question += " Let's write a Python program."

@@ -119,9 +119,7 @@ def plants(file: File, seed: int) -> dict[int, Plant]:
     """
     order = _order(file, seed)
     plain = order[sum(_counts(file).values()) :]
-    bits = draw.draws(
-        draw.key(VERSION, seed, "plant bits", file.path), np.arange(file.rows, dtype=np.uint64), 1
-    )[:, 0]
+    bits = draw.draws(draw.key(VERSION, seed, "plant bits", file.path), np.arange(file.rows, dtype=np.uint64), 1)[:, 0]
     there = _plain(file.twin, seed) if file.twin else []
     planted: dict[int, Plant] = {}
     place = used = 0

@@ -48,9 +48,7 @@ def _task_files(
         path = f"{folder}/{task.name}.json{'.gz' if zipped else ''}"
         ways = (TASK_BREAKS if several else TASK_BREAKS[1:]) if breaks else ()
         planted = tuple(one for one in (*plants, *several) if breaks or one in DUPLICATES)
-        files.append(
-            File(path, "tasks", size, "task", task=task, plants=planted, breaks=ways, traits=(*traits, *own))
-        )
+        files.append(File(path, "tasks", size, "task", task=task, plants=planted, breaks=ways, traits=(*traits, *own)))
     return [file for file in files if file.rows]
 
 
@@ -169,9 +167,7 @@ def demo(rows: int) -> list[File]:
         "quiz/quiz",
         ".csv",
         n["quiz"],
-        lambda path, size: File(
-            path, "csv", size, "quiz", "places", plants=DUPLICATES, traits=("bom", "crlf")
-        ),
+        lambda path, size: File(path, "csv", size, "quiz", "places", plants=DUPLICATES, traits=("bom", "crlf")),
     )
     files += _parts(
         "table/table",

@@ -55,9 +55,7 @@ def records(file: File, seed: int, items: Sequence[Row]) -> Iterator[list[Record
     response_key = draw.key(VERSION, seed, "response", file.stream)
     for start in range(0, file.rows, BLOCK):
         slots = range(start, min(start + BLOCK, file.rows))
-        prompts = np.arange(
-            file.first_content + slots.start, file.first_content + slots.stop, dtype=np.uint64
-        )
+        prompts = np.arange(file.first_content + slots.start, file.first_content + slots.stop, dtype=np.uint64)
         responses = prompts.copy()
         for slot in slots:
             plant = planted.get(slot)
@@ -69,9 +67,7 @@ def records(file: File, seed: int, items: Sequence[Row]) -> Iterator[list[Record
         p = draw.draws(prompt_key, prompts, PROMPT_DRAWS).tolist()
         r = draw.draws(response_key, responses, RESPONSE_DRAWS).tolist()
         named = (
-            draw.draws(ids, np.arange(slots.start, slots.stop, dtype=np.uint64), 2).tolist()
-            if _has_ids(file)
-            else None
+            draw.draws(ids, np.arange(slots.start, slots.stop, dtype=np.uint64), 2).tolist() if _has_ids(file) else None
         )
         block = []
         for k, slot in enumerate(slots):
@@ -125,9 +121,7 @@ def _plant(file: File, row: Row, plant: Plant, items: Sequence[Row], ids: int) -
         row["score"] = math.nan
     elif plant.kind == "duplicate-id":
         assert plant.original is not None
-        row["id"] = _identifier(
-            file, draw.draws(ids, np.array([plant.original[1]], np.uint64), 2)[0].tolist()
-        )
+        row["id"] = _identifier(file, draw.draws(ids, np.array([plant.original[1]], np.uint64), 2)[0].tolist())
     elif plant.kind == "repeated-references":
         row["output"] = [row["output"][0]] * 2
     if file.format not in {"tsv", "csv", "parquet"}:

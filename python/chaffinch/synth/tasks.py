@@ -107,9 +107,7 @@ def _entailment(p: Sequence[int], _: Sequence[int]) -> Answer:
 def _answerable(p: Sequence[int], _: Sequence[int]) -> Answer:
     known = p[7] & 1
     asked = p[0] if known else p[5]
-    return f"Passage: {paragraph(p[:4])}\nQuestion: What is said in: {sentence(asked)}", [
-        "Yes" if known else "No"
-    ]
+    return f"Passage: {paragraph(p[:4])}\nQuestion: What is said in: {sentence(asked)}", ["Yes" if known else "No"]
 
 
 def _choice(p: Sequence[int], _: Sequence[int]) -> Answer:
@@ -159,9 +157,7 @@ def _story(p: Sequence[int], r: Sequence[int]) -> Answer:
 
 
 def _dialogue(p: Sequence[int], r: Sequence[int]) -> Answer:
-    return f"A: {sentence(p[0])}\nB: {sentence(p[1])}\nA: {sentence(p[2])}\nB: {sentence(p[3])}\nA:", [
-        sentence(r[0])
-    ]
+    return f"A: {sentence(p[0])}\nB: {sentence(p[1])}\nA: {sentence(p[2])}\nB: {sentence(p[3])}\nA:", [sentence(r[0])]
 
 
 def _data(p: Sequence[int], r: Sequence[int]) -> Answer:
@@ -214,9 +210,7 @@ FAMILIES = (
         TOPICS,
         exact=True,
     ),
-    Family(
-        "title_generation", "Title Generation", "Write a short title for this story of a {topic}.", _title
-    ),
+    Family("title_generation", "Title Generation", "Write a short title for this story of a {topic}.", _title),
     Family(
         "toxicity_classification",
         "Toxic Language Detection",
@@ -239,9 +233,7 @@ FAMILIES = (
         RELATIONS,
         exact=True,
     ),
-    Family(
-        "story_completion", "Text Completion", "Carry on this story of a {topic} with two sentences.", _story
-    ),
+    Family("story_completion", "Text Completion", "Carry on this story of a {topic} with two sentences.", _story),
     Family(
         "answerability_classification",
         "Answerability Classification",

@@ -39,9 +39,9 @@ mod _core {
     #[pymodule_export]
     use crate::gather::{gather, row_ids, write_jsonl};
     #[pymodule_export]
-    use crate::sample::{allocate, select};
-    #[pymodule_export]
     use crate::read::{hash_file, hash_files, meta_field, read_batches, read_files};
+    #[pymodule_export]
+    use crate::sample::{allocate, select};
 }
 
 /// How this extension was built: version, profile and target, for benchmarks and manifests.
