@@ -13,8 +13,7 @@ from tests.unit.test_report import HOSTILE, Page
 @pytest.mark.parametrize("form", ["parquet", "jsonl", "datasets"])
 def test_hostile_rows_go_through_a_whole_build(tmp_path: Path, form: str) -> None:
     rows = [
-        {"instruction": text, "input": f"{text} {number}", "output": text}
-        for number, text in enumerate(HOSTILE * 3)
+        {"instruction": text, "input": f"{text} {number}", "output": text} for number, text in enumerate(HOSTILE * 3)
     ]
     data = tmp_path / "data"
     data.mkdir()
@@ -34,10 +33,7 @@ def test_hostile_rows_go_through_a_whole_build(tmp_path: Path, form: str) -> Non
     page = Page(html)
     kept, removed, bad = len(result.table), len(result.ledger), len(result.quarantine)
     assert bad == 1
-    assert (
-        f"{kept + removed + bad} in the files = {kept} kept + {removed} removed + {bad} quarantined."
-        in page.text
-    )
+    assert f"{kept + removed + bad} in the files = {kept} kept + {removed} removed + {bad} quarantined." in page.text
     assert not {tag for tag, _ in page.elements} & {"script", "img", "iframe"}
     assert all(character.isprintable() or character in "\n\t" for character in html)
     assert write_report(result.out).read_text(encoding="utf-8") == html
