@@ -1,24 +1,40 @@
 """The compiled part: Arrow in through PyCapsules, Arrow out. `chaffinch.stages` documents what it does."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-class Array:
+__all__ = [
+    "allocate",
+    "bucket",
+    "build_info",
+    "clean",
+    "exact_duplicates",
+    "factorize",
+    "gather",
+    "lengths",
+    "occurrences",
+    "render",
+    "row_ids",
+    "select",
+    "write_jsonl",
+]
+
+class _Array(Protocol):
     """An Arrow array to hand to `pyarrow.array`."""
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
 
-class Table:
+class _Table(Protocol):
     """An Arrow table to hand to `pyarrow.table`."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
-Progress = Callable[[int], object] | None
+_Progress = Callable[[int], object] | None
 
 def build_info() -> tuple[str, str, str]: ...
 def factorize(
-    columns: Any, *, threads: int | None = None, progress: Progress = None
-) -> tuple[Array, Table, Table]: ...
+    columns: Any, *, threads: int | None = None, progress: _Progress = None
+) -> tuple[_Array, _Table, _Table]: ...
 def exact_duplicates(
     table: Any,
     *,
@@ -31,10 +47,10 @@ def exact_duplicates(
     identity: Any = None,
     match_empty: bool = False,
     threads: int | None = None,
-    progress: Progress = None,
-) -> Table: ...
-def lengths(table: Any, field: str, *, threads: int | None = None, progress: Progress = None) -> Array: ...
-def occurrences(row_hash: Any, *, threads: int | None = None, progress: Progress = None) -> Table: ...
+    progress: _Progress = None,
+) -> _Table: ...
+def lengths(table: Any, field: str, *, threads: int | None = None, progress: _Progress = None) -> _Array: ...
+def occurrences(row_hash: Any, *, threads: int | None = None, progress: _Progress = None) -> _Table: ...
 def allocate(
     names: Sequence[str],
     available: Sequence[int],
@@ -57,9 +73,9 @@ def select(
     keys: Any = None,
     identity: Any = None,
     threads: int | None = None,
-    progress: Progress = None,
-) -> Table: ...
-def bucket(scores: Any, edges: Sequence[float], *, labels: Sequence[str] | None = None) -> Array: ...
+    progress: _Progress = None,
+) -> _Table: ...
+def bucket(scores: Any, edges: Sequence[float], *, labels: Sequence[str] | None = None) -> _Array: ...
 def clean(
     table: Any,
     rows: Any,
@@ -67,16 +83,16 @@ def clean(
     rules: Sequence[Mapping[str, object]],
     *,
     threads: int | None = None,
-    progress: Progress = None,
-) -> Array: ...
+    progress: _Progress = None,
+) -> _Array: ...
 def render(
     table: Any,
     rows: Any,
     template: Mapping[str, object],
     *,
     threads: int | None = None,
-    progress: Progress = None,
-) -> Table: ...
-def gather(table: Any, rows: Any, *, threads: int | None = None, progress: Progress = None) -> Table: ...
-def row_ids(table: Any, rows: Any, occurrences: Any) -> Array: ...
-def write_jsonl(table: Any, path: str, *, threads: int | None = None, progress: Progress = None) -> int: ...
+    progress: _Progress = None,
+) -> _Table: ...
+def gather(table: Any, rows: Any, *, threads: int | None = None, progress: _Progress = None) -> _Table: ...
+def row_ids(table: Any, rows: Any, occurrences: Any) -> _Array: ...
+def write_jsonl(table: Any, path: str, *, threads: int | None = None, progress: _Progress = None) -> int: ...
