@@ -50,7 +50,7 @@ lint: $(EXTENSION) .venv/tested ## formats, lints, types, stubs and the rules of
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest chaffinch._core --allowlist tests/stubtest_allowlist.txt
+	$(BIN)/python -m mypy.stubtest chaffinch._core
 	$(BIN)/python tests/house_rules.py
 
 fmt: .venv/tested ## rewrites what lint would complain of

@@ -2,14 +2,35 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-class _Array:
+__all__ = [
+    "allocate",
+    "bucket",
+    "build_info",
+    "clean",
+    "exact_duplicates",
+    "factorize",
+    "gather",
+    "hash_file",
+    "hash_files",
+    "lengths",
+    "meta_field",
+    "occurrences",
+    "read_batches",
+    "read_files",
+    "render",
+    "row_ids",
+    "select",
+    "write_jsonl",
+]
+
+class _Array(Protocol):
     """An Arrow array to hand to `pyarrow.array`."""
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
 
-class _Table:
+class _Table(Protocol):
     """An Arrow table to hand to `pyarrow.table`."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
@@ -81,6 +102,7 @@ def render(
 def gather(table: Any, rows: Any, *, threads: int | None = None, progress: _Progress = None) -> _Table: ...
 def row_ids(table: Any, rows: Any, occurrences: Any) -> _Array: ...
 def write_jsonl(table: Any, path: str, *, threads: int | None = None, progress: _Progress = None) -> int: ...
+
 def hash_file(path: Path) -> str:
     """BLAKE3 of a file's bytes, in hexadecimal."""
 

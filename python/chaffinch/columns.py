@@ -1,6 +1,6 @@
 """Columns of any origin as Arrow: the one place that knows how polars, pandas, datasets and lists differ."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ def to_texts(values: Any, name: str = "texts") -> pa.Table:
     elif _is_table(values):
         table = pa.table(values)
         columns = dict(zip(table.column_names, table.columns, strict=True))
-    elif isinstance(values, Sequence) and len(values) > 0 and not isinstance(values[0], str | None):
+    elif isinstance(values, list | tuple) and len(values) > 0 and _is_column(values[0]):
         columns = {str(at): to_arrow(column, f"{name}[{at}]") for at, column in enumerate(values)}
     else:
         columns = {name: to_arrow(values, name)}
@@ -85,6 +85,10 @@ def _is_table(values: Any) -> bool:
     schema = getattr(values, "__arrow_c_schema__", None)
     kind = pa.chunked_array(values).type if schema is None else None
     return isinstance(kind, pa.StructType) or hasattr(values, "columns")
+
+
+def _is_column(value: Any) -> bool:
+    return hasattr(value, "__len__") and not isinstance(value, str | bytes)
 
 
 def _only_column(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:

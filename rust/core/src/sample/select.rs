@@ -42,7 +42,8 @@ pub struct Pick {
     pub stratum: u32,
 }
 
-/// Exactly `quotas` rows, in the order of their places: a shuffle across strata that the seed decides.
+/// Exactly `quotas` rows, in the order of their places: a shuffle across strata that the seed decides. Rows of equal content stand in the
+/// order of their strata.
 pub fn select(draw: &Draw<'_>, control: &Control) -> Result<Vec<Pick>> {
     let bounds = draw.bounds()?;
     let mut next: Vec<usize> = bounds[..draw.quotas.len()].to_vec();
@@ -145,7 +146,7 @@ impl Draw<'_> {
     fn order(&self, left: &Pick, right: &Pick) -> Ordering {
         let rank = |pick: &Pick| {
             let row = pick.row as usize;
-            (self.content.get(row), self.identity.map(|identity| identity.get(row)), row)
+            (self.content.get(row), self.identity.map(|identity| identity.get(row)), pick.stratum, row)
         };
         left.place.cmp(&right.place).then_with(|| rank(left).cmp(&rank(right)))
     }

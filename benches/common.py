@@ -1,0 +1,80 @@
+"""What every bench does alike: says what it measured, refuses a debug build, measures peak memory."""
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from chaffinch import _core
+
+DATA = Path(__file__).parent / "data"
+
+
+def header(name: str, peers: list[str], **facts: object) -> None:
+    """Prints what is measured with what; ends the bench on a debug build."""
+    built = _core.build_info()
+    if built[1] != "release":
+        sys.exit(f"{name}: this is a {built[1]} build\nhint: maturin develop --release")
+    versions = ", ".join(f"{peer} {version(peer)}" for peer in peers)
+    print(f"# {name}\npython {platform.python_version()}, {versions}, chaffinch {' '.join(built)}")
+    print(
+        ", ".join(
+            f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}" for key, value in facts.items()
+        )
+    )
+
+
+def timed(work: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:
+    """The best time in seconds, and the last answer."""
+    best, answer = float("inf"), None
+    for _ in range(repeats):
+        answer = None
+        started = time.perf_counter()
+        answer = work()
+        best = min(best, time.perf_counter() - started)
+    return best, answer
+
+
+def report(rows: dict[str, float], ours: str, bars: dict[str, float] | None = None) -> None:
+    """Prints times and how many times faster `ours` is, with the bar where there is one."""
+    for name, seconds in rows.items():
+        ratio = seconds / rows[ours]
+        bar = (bars or {}).get(name)
+        verdict = "" if bar is None else f"   bar {bar:g}x: {'met' if ratio >= bar else 'MISSED'}"
+        print(f"  {name:<38} {seconds:8.3f} s   {ratio:7.2f}x{verdict}")
+
+
+PEAK = """
+import json, sys, time
+sys.path.insert(0, {folder!r})
+import {module} as bench
+state = bench.prepare({rows})
+def anonymous():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon"))
+import threading
+before, peak, done = anonymous(), [0], threading.Event()
+def watch():
+    while not done.wait(0.005):
+        peak[0] = max(peak[0], anonymous())
+watcher = threading.Thread(target=watch)
+watcher.start()
+started = time.perf_counter()
+answer = bench.{function}(state)
+seconds = time.perf_counter() - started
+done.set()
+watcher.join()
+print(json.dumps({{"peak": max(peak[0], anonymous()) - before, "seconds": seconds}}))
+"""
+
+
+def peak_memory(module: str, function: str, rows: int) -> int:
+    """Anonymous bytes that `module.function(module.prepare(rows))` needs, beyond what `prepare` left."""
+    script = PEAK.format(folder=str(Path(__file__).parent), module=module, function=function, rows=rows)
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return int(json.loads(answer.stdout.splitlines()[-1])["peak"])
