@@ -16,9 +16,7 @@ WORDS = 62
 
 def texts(number: np.ndarray) -> pa.Array:
     """About 500 letters and spaces that depend on the number alone."""
-    mixed = number.astype(np.uint64)[:, None] * np.uint64(0x9E3779B97F4A7C15) + np.arange(
-        WORDS, dtype=np.uint64
-    )
+    mixed = number.astype(np.uint64)[:, None] * np.uint64(0x9E3779B97F4A7C15) + np.arange(WORDS, dtype=np.uint64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     letters = mixed.view(np.uint8).reshape(len(number), WORDS * 8) % 27

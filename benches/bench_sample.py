@@ -26,14 +26,9 @@ def main() -> None:
     code = np.concatenate([code, generator.integers(0, STRATA, total - len(code), np.int32)])
     labels = pa.array([f"natural-instructions/task{at:04d}_answer_generation" for at in range(STRATA)])
     strata = pa.chunked_array([labels.take(pa.array(code))])
-    keys = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(16), total, [None, pa.py_buffer(generator.bytes(16 * total))]
-    )
+    keys = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), total, [None, pa.py_buffer(generator.bytes(16 * total))])
     counts = np.bincount(code, minlength=STRATA)
-    quotas = {
-        label: int(min(count, 1 + count // 10))
-        for label, count in zip(labels.to_pylist(), counts, strict=True)
-    }
+    quotas = {label: int(min(count, 1 + count // 10)) for label, count in zip(labels.to_pylist(), counts, strict=True)}
     quotas = {label: quota for label, quota in quotas.items() if quota > 0}
     header(
         "sample",
@@ -57,9 +52,7 @@ def main() -> None:
 
     def with_polars() -> pl.DataFrame:
         ranked = lazy.lazy().with_columns(place=pl.int_range(pl.len()).shuffle(seed=1).over("stratum"))
-        return (
-            ranked.join(quota_table.lazy(), on="stratum").filter(pl.col("place") < pl.col("quota")).collect()
-        )
+        return ranked.join(quota_table.lazy(), on="stratum").filter(pl.col("place") < pl.col("quota")).collect()
 
     def with_datasets() -> Dataset:
         parts = []
@@ -72,9 +65,7 @@ def main() -> None:
         return concatenate_datasets(parts)
 
     def check(name: str, drawn: list[str], rows: np.ndarray) -> None:
-        taken = dict(
-            zip(*np.unique(np.asarray(drawn, dtype=object).astype(str), return_counts=True), strict=True)
-        )
+        taken = dict(zip(*np.unique(np.asarray(drawn, dtype=object).astype(str), return_counts=True), strict=True))
         assert {label: int(taken.get(label, 0)) for label in quotas} == quotas, f"{name}: quotas are exact"
         assert len(np.unique(rows)) == len(rows), f"{name}: no row twice"
 

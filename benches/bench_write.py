@@ -81,9 +81,7 @@ def main() -> None:
         report(times, "gather and JSON lines")
         for name in ("gather and JSON lines", "gather and JSON lines, one thread"):
             speed = size / times[name] / 1e6
-            verdict = (
-                "" if "one" not in name else f"   aim 200 MB/s a core: {'met' if speed >= 200 else 'MISSED'}"
-            )
+            verdict = "" if "one" not in name else f"   aim 200 MB/s a core: {'met' if speed >= 200 else 'MISSED'}"
             print(f"  {name:<38} {speed:8.0f} MB/s of {size / 1e6:.0f} MB{verdict}")
 
 

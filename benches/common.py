@@ -22,11 +22,7 @@ def header(name: str, peers: list[str], **facts: object) -> None:
         sys.exit(f"{name}: this is a {built[1]} build\nhint: maturin develop --release")
     versions = ", ".join(f"{peer} {version(peer)}" for peer in peers)
     print(f"# {name}\npython {platform.python_version()}, {versions}, chaffinch {' '.join(built)}")
-    print(
-        ", ".join(
-            f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}" for key, value in facts.items()
-        )
-    )
+    print(", ".join(f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}" for key, value in facts.items()))
 
 
 def timed(work: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:

@@ -89,9 +89,7 @@ def test_a_text_of_fifty_megabytes():
 
 
 def test_a_million_identical_rows():
-    view = pa.DictionaryArray.from_arrays(
-        np.zeros(1_000_000, np.int32), ["the same text in every row, again"]
-    )
+    view = pa.DictionaryArray.from_arrays(np.zeros(1_000_000, np.int32), ["the same text in every row, again"])
     table = exact_duplicates(view)
     assert table.num_rows == 999_999
     assert set(table["witness"].unique().to_pylist()) == {0}

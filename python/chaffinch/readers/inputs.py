@@ -88,14 +88,18 @@ def _match(pattern: str, data: Path, source: Source, *, apps: bool) -> set[str]:
     if not pattern or parts.is_absolute() or ".." in parts.parts:
         message = f"source {source.name}: {pattern!r} names nothing inside the data folder"
         raise RecipeError(f"{message}\nhint: patterns are relative to the data folder (--data)")
+    hidden = any(part.startswith(".") for part in parts.parts)
     try:
-        paths = list(data.glob(pattern))
+        paths = list(data.glob(pattern)) if parts.parts else [data]
     except ValueError as error:
         message = f"source {source.name}: {pattern!r} is no pattern: {error}"
         raise RecipeError(f"{message}\nhint: `**` has to stand alone between slashes") from None
     matches = set()
     for path in paths:
-        name = path.relative_to(data).as_posix()
+        relative = path.relative_to(data)
+        name = relative.as_posix()
+        if not hidden and any(part.startswith(".") for part in relative.parts):
+            continue
         if path.is_file():
             if not apps:
                 matches.add(name)

@@ -14,7 +14,8 @@ use chaffinch_core::read::detect::{self, Container};
 use chaffinch_core::read::rows::{Plan, RowReader};
 use chaffinch_core::read::{Facts, Note, Reject, Sink, natural};
 use pyo3::prelude::*;
-use pyo3_arrow::{PyArray, PyChunkedArray, PyRecordBatchReader};
+use pyo3_arrow::input::AnyArray;
+use pyo3_arrow::{PyArray, PyRecordBatchReader};
 use rayon::prelude::*;
 
 use crate::blocks::{BLOCK_BYTES, Block, Document, ElementBlocks, LineBlocks};
@@ -133,8 +134,8 @@ pub(crate) fn hash_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
 
 /// The text of one key of each row's `meta`.
 #[pyfunction]
-pub(crate) fn meta_field(py: Python<'_>, meta: PyChunkedArray, name: &str) -> PyResult<PyArray> {
-    let column = TextColumn::from_python(meta)?;
+pub(crate) fn meta_field(py: Python<'_>, meta: AnyArray, name: &str) -> PyResult<PyArray> {
+    let column = TextColumn::from_python(meta.into_chunked_array()?)?;
     door::enter(py, None, None, |control| {
         let mut values = arrow_array::builder::StringViewBuilder::new();
         for row in 0..chaffinch_core::text::Texts::len(&column) {

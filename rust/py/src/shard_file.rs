@@ -50,9 +50,7 @@ impl ArrowFile {
 
     fn finish(mut self) -> Result<()> {
         if let Some(writer) = self.writer.take() {
-            let file =
-                writer.into_inner()?.into_inner().map_err(|error| ArrowError::from(error.into_error()))?;
-            file.sync_data().map_err(at(&self.temporary))?;
+            writer.into_inner()?.into_inner().map_err(|error| ArrowError::from(error.into_error()))?;
             fs::rename(&self.temporary, &self.path).map_err(at(&self.path))?;
         }
         Ok(())

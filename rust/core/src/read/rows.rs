@@ -32,6 +32,7 @@ pub struct RowReader<'p> {
     pub(crate) entries: Entries,
     references: Vec<Span>,
     meta: String,
+    number_as_text: bool,
 }
 
 /// The texts of a row on the way, within [`Entries::text`].
@@ -52,7 +53,7 @@ type Outcome<T> = Result<T, &'static str>;
 impl<'p> RowReader<'p> {
     /// For a file whose rows belong to `task` unless they say otherwise.
     pub fn new(plan: &'p Plan, file: &'p Facts, task: &'p str) -> Self {
-        Self { plan, file, task, entries: Entries::default(), references: Vec::new(), meta: String::new() }
+        Self { plan, file, task, entries: Entries::default(), references: Vec::new(), meta: String::new(), number_as_text: false }
     }
 
     /// Reads one JSON record of `data`.
@@ -136,18 +137,19 @@ impl<'p> RowReader<'p> {
     /// Makes one row of what lies in `entries`.
     pub(crate) fn finish_row(&mut self, data: &[u8], position: u64, sink: &mut impl Sink) -> Outcome<()> {
         self.references.clear();
+        self.number_as_text = false;
         let mut draft = Draft {
             position,
             instruction: None,
             input: Span::default(),
             turns: (0, 0),
-            task: self.text(Column::Task, sink)?,
-            category: self.text(Column::Category, sink)?,
-            language: self.text(Column::Language, sink)?,
-            licence: self.text(Column::Licence, sink)?,
+            task: self.text(Column::Task)?,
+            category: self.text(Column::Category)?,
+            language: self.text(Column::Language)?,
+            licence: self.text(Column::Licence)?,
         };
         match self.plan.fields.layout {
-            Layout::Instruction => self.fill_instruction(&mut draft, sink)?,
+            Layout::Instruction => self.fill_instruction(&mut draft)?,
             Layout::Conversation => draft.turns = self.turns()?,
         }
         self.edit(&mut draft, sink);
@@ -157,6 +159,9 @@ impl<'p> RowReader<'p> {
         if self.plan.ids_name_tasks && row.id.is_some_and(|id| names_other_task(id, self.task)) {
             sink.note(Note::IdOfOtherTask);
         }
+        if self.number_as_text {
+            sink.note(Note::NumberAsText);
+        }
         if self.entries.turn_keys_ignored {
             sink.note(Note::TurnKeyIgnored);
         }
@@ -164,9 +169,9 @@ impl<'p> RowReader<'p> {
         Ok(())
     }
 
-    fn fill_instruction(&mut self, draft: &mut Draft, sink: &mut impl Sink) -> Outcome<()> {
-        draft.instruction = self.text(Column::Instruction, sink)?;
-        let input = self.text(Column::Input, sink)?;
+    fn fill_instruction(&mut self, draft: &mut Draft) -> Outcome<()> {
+        draft.instruction = self.text(Column::Instruction)?;
+        let input = self.text(Column::Input)?;
         if draft.instruction.is_none() && input.is_none() && self.file.instruction.is_none() {
             return Err("no instruction and no input");
         }
@@ -174,12 +179,12 @@ impl<'p> RowReader<'p> {
         match self.take(Column::Output) {
             Some(Value::Text(span)) => self.references.push(span),
             Some(Value::Number(span)) => {
-                sink.note(Note::NumberAsText);
+                self.number_as_text = true;
                 self.references.push(span);
             }
             Some(Value::Texts(first, behind)) => {
                 if self.entries.numbers_in_lists {
-                    sink.note(Note::NumberAsText);
+                    self.number_as_text = true;
                 }
                 self.references.extend_from_slice(&self.entries.texts[first..behind]);
             }
@@ -213,12 +218,12 @@ impl<'p> RowReader<'p> {
     }
 
     /// The text for `column`; of a list its texts joined, where the column is no text to train on.
-    fn text(&mut self, column: Column, sink: &mut impl Sink) -> Outcome<Option<Span>> {
+    fn text(&mut self, column: Column) -> Outcome<Option<Span>> {
         match self.take(column) {
             None => Ok(None),
             Some(Value::Text(span)) => Ok(Some(span)),
             Some(Value::Number(span)) => {
-                sink.note(Note::NumberAsText);
+                self.number_as_text = true;
                 Ok(Some(span))
             }
             Some(Value::Texts(first, behind)) if !matches!(column, Column::Instruction | Column::Input) => {
