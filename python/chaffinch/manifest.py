@@ -70,7 +70,7 @@ def _read_stage(run: Run) -> dict[str, Any]:
         "rows_out": len(run.rows),
         "removed": dict(quarantine_reasons(run.shards)),
         "seconds": round(run.read_seconds, 3),
-        "cached": run.read_cached,
+        "cached": all(shard.cached for shard in run.shards),
         "notes": dict(sorted(notes.items())),
     }
 

@@ -56,7 +56,6 @@ class Run:
     alive: np.ndarray = field(init=False)
     steps: list[Step] = field(default_factory=list)
     read_seconds: float = 0.0
-    read_cached: bool = False
 
     def read(self) -> None:
         """Reads every source into shards, or finds them already read.

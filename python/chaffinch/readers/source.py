@@ -46,6 +46,7 @@ class Shard:
         notes: counts worth reporting: of rows `duplicate_id`, `id_of_other_task`, `repeated_reference`,
             `number_as_text`, `turn_key_ignored` and `edit_...`; 1 for a file that is `bom`, `crlf`,
             `empty_file` or `truncated_file`.
+        cached: an earlier build had read it.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Shard:
     rejected: int
     bytes: int
     notes: dict[str, int]
+    cached: bool
 
 
 @dataclass(frozen=True)
@@ -120,17 +122,11 @@ def read_source(
                 raise DataError(f"{member} changed while it was read\nhint: {hint}")
         _make_durable(group)
         for item, (rows, rejected, notes) in zip(group, outcomes, strict=True):
-<<<<<<< HEAD
-            changed = next((member for member in item.input.members if _stamp(member) != before[member]), None)
-            if changed is not None:
-                raise DataError(f"{changed} changed while it was read\nhint: run again when nothing writes to it")
-=======
->>>>>>> readers
             _finish(item, rows, rejected, notes)
         done += sum(item.input.bytes for item in group)
         if progress is not None:
             progress(done)
-    return [_shard(source, item) for item in work]
+    return [_shard(source, item, cached=id(item) not in waiting) for item in work]
 
 
 def cached_shards(source: Source, data: Path, cache: Path) -> list[Shard]:
@@ -138,7 +134,11 @@ def cached_shards(source: Source, data: Path, cache: Path) -> list[Shard]:
     if not (cache / "read").is_dir():
         return []
     inputs = [input_ for input_ in plan_source(source, data) if not input_.file.startswith(HUB)]
-    return [_shard(source, item) for item in _work(source, data, cache, inputs, None) if _cached(item) is not None]
+    return [
+        _shard(source, item, cached=True)
+        for item in _work(source, data, cache, inputs, None)
+        if _cached(item) is not None
+    ]
 
 
 def _work(source: Source, data: Path, cache: Path, inputs: list[Input], threads: int | None) -> Iterator[_Work]:
@@ -273,7 +273,7 @@ def _finish(item: _Work, rows: int, rejected: int, notes: dict[str, int]) -> Non
     write_json(item.summary, summary)
 
 
-def _shard(source: Source, item: _Work) -> Shard:
+def _shard(source: Source, item: _Work, *, cached: bool) -> Shard:
     summary = _cached(item)
     if summary is None:
         message = f"{item.job['output']} vanished from the cache"
@@ -288,6 +288,7 @@ def _shard(source: Source, item: _Work) -> Shard:
         rejected=summary["rejected"],
         bytes=item.input.bytes,
         notes=summary["notes"],
+        cached=cached,
     )
 
 
