@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class Shard:
     rejected: int
     bytes: int
     notes: dict[str, int]
-    cached: bool
+    cached: bool = field(compare=False)
 
 
 @dataclass(frozen=True)
