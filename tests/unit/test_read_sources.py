@@ -71,7 +71,7 @@ def test_a_pattern_without_a_match_is_an_error_that_names_what_is_near(data, wor
 
 
 def test_a_missing_data_folder_is_named(data):
-    with pytest.raises(DataError, match="the data folder .* does not exist"):
+    with pytest.raises(DataError, match=r"the data folder .* does not exist"):
         plan_source(source(), data / "nowhere")
 
 
