@@ -53,7 +53,15 @@ type Outcome<T> = Result<T, &'static str>;
 impl<'p> RowReader<'p> {
     /// For a file whose rows belong to `task` unless they say otherwise.
     pub fn new(plan: &'p Plan, file: &'p Facts, task: &'p str) -> Self {
-        Self { plan, file, task, entries: Entries::default(), references: Vec::new(), meta: String::new(), number_as_text: false }
+        Self {
+            plan,
+            file,
+            task,
+            entries: Entries::default(),
+            references: Vec::new(),
+            meta: String::new(),
+            number_as_text: false,
+        }
     }
 
     /// Reads one JSON record of `data`.
