@@ -56,7 +56,7 @@ def build_in_a_process(total: int, data: Path, out: Path) -> dict[str, Any]:
     print(
         f"  {summary['stages'][0]['rows_out']:,} rows read, {summary['kept']:,} kept, {summary['seconds']:.1f} s in all"
     )
-    print(f"  {stages}; seconds to the new row numbers {summary['seconds_to_rows']:.2f}")
+    print(f"  {stages}; new row numbers after {summary['seconds_to_rows']:.2f} s")
     rate = answer["texts"] / summary["seconds_to_write"] / 1e6
     print(
         f"  mixture and ledger: {answer['texts'] / 1e6:,.0f} MB in {summary['seconds_to_write']:.1f} s, {rate:,.0f} MB/s"
