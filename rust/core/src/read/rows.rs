@@ -53,7 +53,15 @@ type Outcome<T> = Result<T, &'static str>;
 impl<'p> RowReader<'p> {
     /// For a file whose rows belong to `task` unless they say otherwise.
     pub fn new(plan: &'p Plan, file: &'p Facts, task: &'p str) -> Self {
-        Self { plan, file, task, entries: Entries::default(), references: Vec::new(), meta: String::new(), number_as_text: false }
+        Self {
+            plan,
+            file,
+            task,
+            entries: Entries::default(),
+            references: Vec::new(),
+            meta: String::new(),
+            number_as_text: false,
+        }
     }
 
     /// Reads one JSON record of `data`.
@@ -76,6 +84,22 @@ impl<'p> RowReader<'p> {
             }
             Err(reason) => sink.reject(&Reject { position, instance: None, reason, raw }),
         }
+    }
+
+    /// Reads the JSON object that begins at `start`; the index behind it, or `None` when there is no whole one.
+    pub(crate) fn read_at(
+        &mut self,
+        data: &[u8],
+        start: usize,
+        position: u64,
+        sink: &mut impl Sink,
+    ) -> Option<usize> {
+        self.entries.clear(self.plan.fields.len());
+        let end = self.entries.read_object_at(data, start, &self.plan.fields).ok()?;
+        if let Err(reason) = self.finish_record(data, position, sink) {
+            sink.reject(&Reject { position, instance: None, reason, raw: &data[start..end] });
+        }
+        Some(end)
     }
 
     /// Makes the row or the rows of the record that lies in `entries`.
