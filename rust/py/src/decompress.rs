@@ -74,7 +74,7 @@ impl<'c> Stream<'c> {
             // A plain file is read as it is: behind a wrapper the buffer would be zeroed for every read.
             _ => (Box::new(counted.inner), false),
         };
-        Ok(Self { compressed, plain_bytes, ..Self::new(reader, path.display().to_string(), taken, control) })
+        Ok(Self { plain_bytes, compressed, ..Self::new(reader, path.display().to_string(), taken, control) })
     }
 
     /// Content that does not come from a file.
