@@ -50,7 +50,7 @@ impl Action {
         match self {
             // 2^64 as a float; the share of all places below the threshold is the fraction.
             Self::Lowercase(fraction) => {
-                (hash::place(&row.content_hash(), LOWERCASE_SEED) as f64)
+                (hash::place(&row.content_hash(hash::text(row.instruction)), LOWERCASE_SEED) as f64)
                     < fraction * 18_446_744_073_709_551_616.0
             }
             _ => true,
