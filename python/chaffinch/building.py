@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from chaffinch import ledger, manifest
+from chaffinch import manifest
 from chaffinch.errors import DataError
+from chaffinch.ledger import write_ledger
 from chaffinch.memory import PeakMemory
 from chaffinch.output import DATA, LEDGER, MANIFEST, QUARANTINE, Output, open_output
 from chaffinch.pipeline import Run, refuse_unfilled
@@ -98,11 +100,13 @@ def build(
         order = run.in_order()
         decided = perf_counter()
         written = _write_mixture(output, run, template, order, threads, progress)
+        wrote = perf_counter()
         values = manifest.of(run, written, output.staging)
         values |= {
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(perf_counter() - clock, 3),
             "seconds_to_rows": round(decided - clock, 3),
+            "seconds_to_write": round(wrote - decided, 3),
             "peak_memory_bytes": memory.peak(),
             "chaffinch": build_info()[0],
             "template": template.model_dump(mode="json"),
@@ -137,21 +141,22 @@ def _write_mixture(
     if held_out:
         splits["validation"] = order[len(order) - held_out :]
     render = partial(format_stage.run, template=template, threads=1)
-    progress.start("write", len(order), "rows")
-    written = write.run(
-        run.rows,
-        splits,
-        run.recipe.write,
-        render,
-        run.marks,
-        output.staging / DATA,
-        threads=threads,
-        advance=progress.advance,
-    )
-    progress.finish(len(order), 0)
     removals = {step.stage: step.decisions for step in run.steps}
-    progress.start("ledger", sum(len(decisions.row) for decisions in removals.values()), "rows")
-    ledger.write_ledger(output.staging / LEDGER, run.rows, removals, progress.advance)
+    progress.start("write", len(order), "rows")
+    # The ledger is one file of its own: it is written while the mixture is.
+    with ThreadPoolExecutor(1) as beside:
+        ledger_rows = beside.submit(write_ledger, output.staging / LEDGER, run.rows, removals)
+        written = write.run(
+            run.rows,
+            splits,
+            run.recipe.write,
+            render,
+            run.marks,
+            output.staging / DATA,
+            threads=threads,
+            advance=progress.advance,
+        )
+        ledger_rows.result()
     progress.finish(len(order), 0)
     return written
 

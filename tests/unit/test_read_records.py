@@ -389,7 +389,7 @@ def test_edits_change_what_they_name_and_are_counted(read):
     rows, _, notes = read("a.jsonl", "\n".join(map(json.dumps, lines)), edits=edits)
     assert [(row["instruction"], row["input"], row["references"]) for row in rows] == [
         ("ask", "", ["a"]),
-        ("ask", "", ["1 The answer is: 2"]),
+        ("ask", "", ["1\nThe answer is: 2"]),
         ("ask", "KEEP", ["b"]),
     ]
     assert notes == {

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,7 +119,6 @@ def read_source(
             if _stamp(member) != before[member]:
                 hint = "run again when nothing writes to it"
                 raise DataError(f"{member} changed while it was read\nhint: {hint}")
-        _make_durable(group)
         for item, (rows, rejected, notes) in zip(group, outcomes, strict=True):
             _finish(item, rows, rejected, notes)
         done += sum(item.input.bytes for item in group)
@@ -247,22 +244,13 @@ def _read(group: list[_Work], threads: int | None, progress: Callable[[int], obj
             path.unlink(missing_ok=True)
 
 
-def _make_durable(group: list[_Work]) -> None:
-    """Has the disk hold the shards before any summary says so; many at once cost little more than one."""
-    paths = {item.job[name] for item in group for name in ("output", "quarantine") if item.job[name].exists()}
-    with ThreadPoolExecutor(min(32, len(paths))) as pool:
-        for _ in pool.map(_sync, paths):
-            pass
-
-
-def _sync(path: Path) -> None:
-    # Windows syncs only what is open for writing.
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
-
-
 def _finish(item: _Work, rows: int, rejected: int, notes: dict[str, int]) -> None:
-    """Writes the summary: the sign that the shard is complete."""
+    """Writes the summary: the sign that the shard is complete.
+
+    The shard itself is not forced to disk, which would take as long as reading it. A killed process loses nothing by
+    that, and after a power cut a file is shorter than its summary says, since file systems that order their writes
+    extend a file only once its data is there; `_cached` refuses such a shard.
+    """
     summary = {
         "reader_version": READER_VERSION,
         "file": item.input.file,

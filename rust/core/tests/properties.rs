@@ -199,11 +199,11 @@ fn strata() -> impl Strategy<Value = (Vec<u32>, Vec<u64>, Vec<ContentHash>, u64)
 proptest! {
     #[test]
     fn picks_are_those_of_brute_force((strata, quotas, content, seed) in strata()) {
-        let mut all: Vec<(u64, ContentHash, usize)> =
-            content.iter().enumerate().map(|(row, hash)| (hash::place(hash, seed), *hash, row)).collect();
+        let mut all: Vec<(u64, ContentHash, u32, usize)> =
+            content.iter().enumerate().map(|(row, hash)| (hash::place(hash, seed), *hash, strata[row], row)).collect();
         all.sort_unstable();
         let mut left = quotas.clone();
-        let expected: Vec<usize> = all.into_iter().map(|(_, _, row)| row).filter(|&row| {
+        let expected: Vec<usize> = all.into_iter().map(|(.., row)| row).filter(|&row| {
             let left = &mut left[strata[row] as usize];
             let takes = *left > 0;
             *left -= u64::from(takes);

@@ -132,6 +132,11 @@ impl Deref for Document {
 }
 
 impl Document {
+    /// Whether the document is read at once, progress and all, and its packing was not damaged.
+    pub(crate) fn is_one_sound_block(&self) -> bool {
+        !self.broken && self.len() <= BLOCK_BYTES && self.reported >= self.len()
+    }
+
     /// The rest of `stream` behind `head`, without the `mark` bytes of its byte order mark; `output` names the folder to unpack in.
     pub(crate) fn new(
         mut stream: Stream<'_>,

@@ -13,6 +13,7 @@ use chaffinch_core::factorize::Labels;
 use chaffinch_core::hash::{ContentHash, Hashes};
 use chaffinch_core::text::{Conversations, Texts, Turn};
 use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
+use rayon::prelude::*;
 
 use crate::error::Result;
 
@@ -59,15 +60,26 @@ impl<A: Array> Chunks<A> {
     }
 }
 
+const SLICE: usize = 1 << 16;
+
 /// A column of text.
 pub(crate) struct TextColumn(Chunks<StringViewArray>);
 
 impl TextColumn {
     /// Takes any Arrow text column (string, large, view or dictionary); the text itself is not copied.
     pub(crate) fn new(chunks: Vec<ArrayRef>) -> Result<Self> {
-        let views = chunks
+        // In slices, so that one long chunk is brought into views by all cores.
+        let slices: Vec<ArrayRef> = chunks
             .into_iter()
-            .map(|chunk| Ok(arrow_cast::cast(&chunk, &DataType::Utf8View)?.as_string_view().clone()))
+            .flat_map(|chunk| {
+                let rows = chunk.len();
+                let step = if chunk.data_type() == &DataType::Utf8View { rows.max(1) } else { SLICE };
+                (0..rows).step_by(step).map(move |start| chunk.slice(start, step.min(rows - start)))
+            })
+            .collect();
+        let views = slices
+            .into_par_iter()
+            .map(|slice| Ok(arrow_cast::cast(&slice, &DataType::Utf8View)?.as_string_view().clone()))
             .collect::<Result<Vec<_>>>()?;
         Ok(Self(Chunks::new(views)))
     }

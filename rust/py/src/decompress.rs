@@ -39,10 +39,12 @@ pub(crate) struct Stream<'c> {
     reader: Box<dyn Read + Send + 'c>,
     name: String,
     control: &'c Control,
-    /// Bytes taken from the file.
+    /// Bytes taken from a packed file.
     taken: Arc<AtomicU64>,
     reported: u64,
     produced: u64,
+    /// Size of the file, which is that of the content too unless it is packed.
+    plain_bytes: usize,
     /// Whether the content is packed.
     pub(crate) compressed: bool,
     /// Whether the end was reached.
@@ -55,6 +57,7 @@ impl<'c> Stream<'c> {
     /// Opens `path`; what it is packed in is told by its first bytes, not by its name.
     pub(crate) fn open(path: &Path, control: &'c Control) -> Result<Self> {
         let mut file = File::open(path).map_err(at(path))?;
+        let plain_bytes = usize::try_from(file.metadata().map_err(at(path))?.len()).unwrap_or(usize::MAX);
         let mut magic = Vec::new();
         file.by_ref().take(4).read_to_end(&mut magic).map_err(at(path))?;
         file.seek(SeekFrom::Start(0)).map_err(at(path))?;
@@ -68,16 +71,15 @@ impl<'c> Stream<'c> {
             [0x28, 0xb5, 0x2f, 0xfd] => {
                 (Box::new(zstd::stream::read::Decoder::new(counted).map_err(at(path))?), true)
             }
-            _ => (Box::new(counted), false),
+            // A plain file is read as it is: behind a wrapper the buffer would be zeroed for every read.
+            _ => (Box::new(counted.inner), false),
         };
-        Ok(Self { compressed, ..Self::new(reader, path.display().to_string(), taken, control) })
+        Ok(Self { plain_bytes, compressed, ..Self::new(reader, path.display().to_string(), taken, control) })
     }
 
     /// Content that does not come from a file.
     pub(crate) fn of(reader: Box<dyn Read + Send + 'c>, name: String, control: &'c Control) -> Self {
-        let taken = Arc::new(AtomicU64::new(0));
-        let counted = Counted { inner: reader, bytes: taken.clone() };
-        Self::new(Box::new(counted), name, taken, control)
+        Self::new(reader, name, Arc::default(), control)
     }
 
     fn new(
@@ -93,6 +95,7 @@ impl<'c> Stream<'c> {
             taken,
             reported: 0,
             produced: 0,
+            plain_bytes: 0,
             compressed: false,
             ended: false,
             broken: false,
@@ -101,6 +104,11 @@ impl<'c> Stream<'c> {
 
     /// Appends content until `buffer` has `length` bytes or the content ends.
     pub(crate) fn fill(&mut self, buffer: &mut Vec<u8>, length: usize) -> Result<()> {
+        if !self.compressed {
+            let unread =
+                self.plain_bytes.saturating_sub(usize::try_from(self.produced).unwrap_or(usize::MAX));
+            buffer.reserve(unread.min(length.saturating_sub(buffer.len())));
+        }
         while !self.ended && buffer.len() < length {
             let before = buffer.len();
             let piece = (length - before).min(1 << 20) as u64;
@@ -121,7 +129,7 @@ impl<'c> Stream<'c> {
                 Err(source) => return Err(BorderError::File { path: self.name.clone(), source }),
             }
             self.produced += (buffer.len() - before) as u64;
-            let taken = self.taken.load(Ordering::Relaxed);
+            let taken = if self.compressed { self.taken.load(Ordering::Relaxed) } else { self.produced };
             if self.compressed && self.produced > BOMB_BYTES && self.produced / BOMB_RATIO > taken {
                 let problem = format!("{}: {} bytes unpack to more than {}", self.name, taken, self.produced);
                 return Err(Error::Data { problem, hint: BOMB_HINT }.into());

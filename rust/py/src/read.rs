@@ -268,6 +268,12 @@ impl FileReader<'_> {
         document: &Document,
         writer: &mut ShardWriter,
     ) -> Result<()> {
+        if kind == Kind::NaturalInstructions && document.is_one_sound_block() {
+            let mut builder = ShardBuilder::new(self.plans.source(), &self.job.file, Place::Instance);
+            if natural::read_in_one_pass(document, self.plans.of(kind), self.task, &mut builder) {
+                return writer.write(builder.finish());
+            }
+        }
         let mut place = Place::Element;
         let (mut facts, mut problem) = (Facts::default(), None);
         let mut blocks = match (kind, container) {

@@ -7,9 +7,9 @@ use arrow_array::builder::{FixedSizeBinaryBuilder, StringBuilder, StringViewBuil
 use arrow_array::{ArrayRef, ListArray, RecordBatch, StructArray};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
-use chaffinch_core::hash;
+use chaffinch_core::hash::{self, ContentHash};
 use chaffinch_core::read::scan::excerpt;
-use chaffinch_core::read::{Note, Reject, Row, Sink};
+use chaffinch_core::read::{Note, Reject, Row, Sink, optional_hash};
 
 const BATCH_ROWS: usize = 65_536;
 const BATCH_BYTES: usize = 64 << 20;
@@ -66,6 +66,7 @@ pub(crate) static QUARANTINE: LazyLock<SchemaRef> = LazyLock::new(|| {
 struct RunBuilder {
     builder: StringViewBuilder,
     text: Option<String>,
+    hash: ContentHash,
     rows: usize,
 }
 
@@ -76,6 +77,7 @@ impl RunBuilder {
         }
         if self.rows == 0 {
             self.text = text.map(str::to_owned);
+            self.hash = optional_hash(text);
         }
         self.rows += 1;
     }
@@ -260,9 +262,13 @@ impl Sink for ShardBuilder<'_> {
         self.turn_offsets.push(self.turn_offsets.last().copied().unwrap_or(0) + offset(row.turns().len()));
         self.has_turns.append(row.turns().len() > 0);
         self.meta.append_option(row.meta);
-        let content = row.content_hash();
+        let [source, task, category, language, licence, instruction] =
+            self.runs.each_ref().map(|run| run.hash);
+        let content = row.content_hash(instruction);
         self.content_hash.append_value(content).expect("a hash has 16 bytes");
-        self.row_hash.append_value(row.row_hash(content, self.source)).expect("a hash has 16 bytes");
+        self.row_hash
+            .append_value(row.row_hash(content, [source, task, category, language, licence]))
+            .expect("a hash has 16 bytes");
         self.position.append_value(row.position);
         if let Some(id) = row.id {
             self.parsed.ids.push(hash::place(&hash::text(id), 0));

@@ -59,6 +59,10 @@ pub fn keys(head: &[u8]) -> Vec<String> {
         if let Ok(key) = Jiter::new(&head[at..end]).next_str() {
             keys.push(key.to_owned());
         }
+        // Nothing behind it changes what the file is, and it is nearly all of it.
+        if keys.last().is_some_and(|key| key == "Instances") {
+            break;
+        }
         let colon = skip_space(head, end);
         let Some(end) = value_end(head, skip_space(head, colon + 1)) else { break };
         let comma = skip_space(head, end);

@@ -3,6 +3,7 @@
 use super::entries::Entries;
 use super::{Row, Span};
 use crate::hash;
+use crate::text::is_python_space;
 
 /// The field an edit changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +25,8 @@ pub enum Action {
     Blank(Vec<String>),
     /// The text of this share of the rows in lower case.
     Lowercase(f64),
-    /// Takes everything from the last `####` on out of the reasoning before the last `The answer is:`.
+    /// Takes everything from the last `####` on out of the reasoning before the first `The answer is:`, and puts exactly one line
+    /// break between the two; white space at the ends goes (Birbal's `prepare_math_reasoning_dataset.py`, `format_response`).
     MathinstructReasoning,
 }
 
@@ -48,7 +50,7 @@ impl Action {
         match self {
             // 2^64 as a float; the share of all places below the threshold is the fraction.
             Self::Lowercase(fraction) => {
-                (hash::place(&row.content_hash(), LOWERCASE_SEED) as f64)
+                (hash::place(&row.content_hash(hash::text(row.instruction)), LOWERCASE_SEED) as f64)
                     < fraction * 18_446_744_073_709_551_616.0
             }
             _ => true,
@@ -72,10 +74,15 @@ impl Action {
                 (lower != text).then(|| entries.keep(&lower))
             }
             Self::MathinstructReasoning => {
-                let answer = text.rfind(ANSWER)?;
-                let cut = text[..answer].rfind("####")?;
-                let edited = [&text[..cut], &text[answer..]].concat();
-                Some(entries.keep(&edited))
+                let edited = match text.split_once(ANSWER) {
+                    Some((reasoning, answer)) => {
+                        let reasoning = reasoning.rsplit_once("####").map_or(reasoning, |(before, _)| before);
+                        let joined = [reasoning.trim_matches(is_python_space), "\n", ANSWER, answer].concat();
+                        joined.trim_matches(is_python_space).to_owned()
+                    }
+                    None => text.trim_matches(is_python_space).to_owned(),
+                };
+                (edited != text).then(|| entries.keep(&edited))
             }
         }
     }
@@ -105,7 +112,12 @@ mod tests {
             edited(&math, "a #### b\n#### 7\nThe answer is: 7").as_deref(),
             Some("a #### b\nThe answer is: 7")
         );
+        assert_eq!(
+            edited(&math, "so 3 + 4  The answer is: 7 The answer is: 8\u{1f}").as_deref(),
+            Some("so 3 + 4\nThe answer is: 7 The answer is: 8")
+        );
         assert_eq!(edited(&math, "The answer is: #### 7"), None);
         assert_eq!(edited(&math, "#### 7"), None);
+        assert_eq!(edited(&math, "7\nThe answer is: 7"), None);
     }
 }

@@ -121,11 +121,23 @@ impl Entries {
         end: usize,
         fields: &Fields,
     ) -> Result<(), &'static str> {
+        let behind = self.read_object_at(&data[..end], start, fields)?;
+        if skip_space(&data[..end], behind) < end { Err("invalid JSON: more than one value") } else { Ok(()) }
+    }
+
+    /// Appends the entries of the object that begins at `start`; the index behind it, or the reason when it is not one.
+    pub(crate) fn read_object_at(
+        &mut self,
+        data: &[u8],
+        start: usize,
+        fields: &Fields,
+    ) -> Result<usize, &'static str> {
         let tape = std::mem::take(&mut self.tape);
-        let mut jiter = Jiter::with_tape(&data[start..end], tape).with_allow_inf_nan();
-        let outcome = self.walk(&mut jiter, &data[start..end], start, fields);
+        let mut jiter = Jiter::with_tape(&data[start..], tape).with_allow_inf_nan();
+        let outcome = self.walk(&mut jiter, &data[start..], start, fields);
+        let behind = start + jiter.current_index();
         self.tape = jiter.into_tape();
-        outcome
+        outcome.map(|()| behind)
     }
 
     fn walk(
@@ -157,14 +169,16 @@ impl Entries {
             };
             let end = jiter.current_index();
             // What is only skipped was not looked at as text yet, and may end in `meta`.
-            if !matches!(value, Value::Text(_)) && std::str::from_utf8(&record[start..end]).is_err() {
+            if !matches!(value, Value::Text(_) | Value::Texts(..) | Value::Number(_) | Value::Missing)
+                && std::str::from_utf8(&record[start..end]).is_err()
+            {
                 return Err(INVALID_UTF8);
             }
             let raw = Some((base + start, base + end));
             self.push(Entry { key: key_span, name, value, raw, used: false }, first, &mut seen);
             key = jiter.next_key().map_err(reason)?;
         }
-        jiter.finish().map_err(reason)
+        Ok(())
     }
 
     fn wanted(

@@ -1,7 +1,5 @@
 //! Which of a source's own names fills which column.
 
-use crate::hash::Map;
-
 /// A column that a source's field can fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
@@ -69,14 +67,15 @@ pub enum Layout {
 pub struct Fields {
     /// What the rows are made of.
     pub layout: Layout,
-    by_name: Map<String, u16>,
+    /// A name's number is its index. They are few and keys are short: looking through them beats hashing.
+    names: Vec<String>,
     by_column: [Vec<u16>; 9],
 }
 
 impl Fields {
     /// From each column's names, best first. Columns the layout has no use for are left out.
     pub fn new(layout: Layout, names: impl IntoIterator<Item = (Column, Vec<String>)>) -> Self {
-        let mut fields = Self { layout, by_name: Map::default(), by_column: Default::default() };
+        let mut fields = Self { layout, names: Vec::new(), by_column: Default::default() };
         for (column, names) in names {
             let used = match column {
                 Column::Instruction | Column::Input | Column::Output | Column::Instances => {
@@ -87,8 +86,10 @@ impl Fields {
             };
             if used {
                 for name in names {
-                    let next = u16::try_from(fields.by_name.len()).unwrap_or(u16::MAX);
-                    let number = *fields.by_name.entry(name).or_insert(next);
+                    let number = fields.number(&name).unwrap_or_else(|| {
+                        fields.names.push(name);
+                        u16::try_from(fields.names.len() - 1).unwrap_or(u16::MAX)
+                    });
                     fields.by_column[column as usize].push(number);
                 }
             }
@@ -98,12 +99,13 @@ impl Fields {
 
     /// How many different names there are.
     pub(crate) fn len(&self) -> usize {
-        self.by_name.len()
+        self.names.len()
     }
 
     /// The number of `name`, if some column wants it.
     pub(crate) fn number(&self, name: &str) -> Option<u16> {
-        self.by_name.get(name).copied()
+        let index = self.names.iter().position(|known| known == name)?;
+        u16::try_from(index).ok()
     }
 
     /// The numbers of the names that fill `column`, best first.

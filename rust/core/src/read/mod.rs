@@ -127,33 +127,30 @@ impl<'a> Row<'a> {
     }
 
     /// Hash of what is trained on: `[instruction, input, [references], [role, content, ...]]`.
-    pub fn content_hash(&self) -> ContentHash {
-        let references: Vec<ContentHash> = self.references().map(hash::text).collect();
-        let turns: Vec<ContentHash> = self
-            .turns()
-            .flat_map(|(role, content)| [hash::text(role.as_str()), hash::text(content)])
-            .collect();
-        hash::combine(&[
-            hash::text(self.instruction),
-            hash::text(self.input),
-            hash::combine(&references),
-            hash::combine(&turns),
-        ])
+    ///
+    /// The instruction's hash is the caller's to give: it is the same for many rows in a row.
+    pub fn content_hash(&self, instruction: ContentHash) -> ContentHash {
+        let references = match self.references {
+            [one] => hash::combine(&[hash::text(one.of(self.text))]),
+            _ => hash::combine(&self.references().map(hash::text).collect::<Vec<_>>()),
+        };
+        let turns = |(role, content): (Role, &str)| [hash::text(role.as_str()), hash::text(content)];
+        let turns: Vec<ContentHash> = self.turns().flat_map(turns).collect();
+        hash::combine(&[instruction, hash::text(self.input), references, hash::combine(&turns)])
     }
 
-    /// Hash of the whole row: `[content, source, task, category, language, licence, meta]`, zeroes for what is missing.
-    pub fn row_hash(&self, content: ContentHash, source: &str) -> ContentHash {
-        let optional = |text: Option<&str>| text.map_or([0; 16], hash::text);
-        hash::combine(&[
-            content,
-            hash::text(source),
-            hash::text(self.task),
-            optional(self.category),
-            optional(self.language),
-            optional(self.licence),
-            optional(self.meta),
-        ])
+    /// Hash of the whole row: `[content, source, task, category, language, licence, meta]`.
+    ///
+    /// `file` holds the middle five, given because they repeat; what is missing hashes to zeroes: see [`optional_hash`].
+    pub fn row_hash(&self, content: ContentHash, file: [ContentHash; 5]) -> ContentHash {
+        let [source, task, category, language, licence] = file;
+        hash::combine(&[content, source, task, category, language, licence, optional_hash(self.meta)])
     }
+}
+
+/// Hash of a text that may be missing.
+pub fn optional_hash(text: Option<&str>) -> ContentHash {
+    text.map_or([0; 16], hash::text)
 }
 
 /// A record that did not become a row.

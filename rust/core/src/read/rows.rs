@@ -86,6 +86,22 @@ impl<'p> RowReader<'p> {
         }
     }
 
+    /// Reads the JSON object that begins at `start`; the index behind it, or `None` when there is no whole one.
+    pub(crate) fn read_at(
+        &mut self,
+        data: &[u8],
+        start: usize,
+        position: u64,
+        sink: &mut impl Sink,
+    ) -> Option<usize> {
+        self.entries.clear(self.plan.fields.len());
+        let end = self.entries.read_object_at(data, start, &self.plan.fields).ok()?;
+        if let Err(reason) = self.finish_record(data, position, sink) {
+            sink.reject(&Reject { position, instance: None, reason, raw: &data[start..end] });
+        }
+        Some(end)
+    }
+
     /// Makes the row or the rows of the record that lies in `entries`.
     fn finish_record(&mut self, data: &[u8], position: u64, sink: &mut impl Sink) -> Outcome<()> {
         match self.instances(data)? {

@@ -4,6 +4,17 @@
 
 use memchr::memchr2;
 
+/// The bytes outside strings that decide where a value ends.
+const MATTERS: [bool; 256] = {
+    let mut matters = [false; 256];
+    matters[b'"' as usize] = true;
+    matters[b'{' as usize] = true;
+    matters[b'}' as usize] = true;
+    matters[b'[' as usize] = true;
+    matters[b']' as usize] = true;
+    matters
+};
+
 /// Index of the first byte at or behind `at` that is not JSON white space.
 pub fn skip_space(data: &[u8], mut at: usize) -> usize {
     while matches!(data.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
@@ -32,18 +43,24 @@ pub fn value_end(data: &[u8], start: usize) -> Option<usize> {
             let mut depth = 0_usize;
             let mut at = start;
             loop {
-                match data.get(at)? {
-                    b'"' => {
-                        at = string_end(data, at)?;
-                        continue;
-                    }
-                    b'{' | b'[' => depth += 1,
-                    b'}' | b']' => depth -= 1,
-                    _ => {}
+                // Indentation is much of what lies between the strings.
+                while data[at..].starts_with(&[b' '; 8]) {
+                    at += 8;
                 }
-                at += 1;
-                if depth == 0 {
-                    return Some(at);
+                at += data[at..].iter().position(|&byte| MATTERS[byte as usize])?;
+                match data[at] {
+                    b'"' => at = string_end(data, at)?,
+                    b'{' | b'[' => {
+                        depth += 1;
+                        at += 1;
+                    }
+                    _ => {
+                        depth -= 1;
+                        at += 1;
+                        if depth == 0 {
+                            return Some(at);
+                        }
+                    }
                 }
             }
         }
