@@ -119,7 +119,10 @@ def test_a_file_that_is_no_parquet_is_named(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"clean": {"lengths": {"field": "prompt", "max": 1, "sources": "b"}}}, "clean.lengths.sources: no source 'b'"),
+        (
+            {"clean": {"lengths": {"field": "prompt", "max": 1, "sources": "b"}}},
+            "the recipe: clean.lengths.sources: no",
+        ),
         ({"clean": {"forbid": [{"field": "prompt", "texts": "x", "sources": "b"}]}}, "clean.forbid.sources: no source"),
         ({"provenance": {"deny": ["prompt"], "except": "b"}}, "provenance.except: no source 'b'"),
         ({"sources": [{"name": "a", "files": []}]}, "sources.0.files"),

@@ -101,7 +101,7 @@ def _check(values: Mapping[str, Any], origin: str) -> Recipe:
             raise RecipeError(f"{origin}: unknown key `{where}`\nhint: {hint}") from None
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         lines = message.split("\n")
-        raise RecipeError("\n".join([f"{origin}: {where}: {lines[0]}{more}", *lines[1:]])) from None
+        raise RecipeError("\n".join([": ".join(filter(None, [origin, where, lines[0]])) + more, *lines[1:]])) from None
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

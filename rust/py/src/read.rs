@@ -345,8 +345,12 @@ impl FileReader<'_> {
     ) -> Parsed {
         let mut builder = ShardBuilder::new(self.plans.source(), &self.job.file, place);
         let mut rows = RowReader::new(plan, facts, self.task);
+        // Lines of elements are counted from 0; what Python could not unfold may be no lines, and is counted from 0 already.
+        let from_0 = u64::from(self.job.elements);
+        let number =
+            |position: u64| if position == u64::MAX { position } else { position.saturating_sub(from_0) };
         for &record in &block.records {
-            let position = self.position(record.position);
+            let position = number(record.position);
             let record = Record { position, ..record };
             match problem {
                 Some(reason) => {
@@ -357,20 +361,13 @@ impl FileReader<'_> {
             }
         }
         if let Some((position, raw, reason)) = &block.lost {
-            if *reason == TRUNCATED {
-                builder.note(Note::TruncatedFile);
-            } else if *reason != OVERSIZE {
-                builder.note(Note::RestUnread);
+            if *reason != OVERSIZE {
+                builder.note(if *reason == TRUNCATED { Note::TruncatedFile } else { Note::RestUnread });
             }
-            let position = self.position(*position);
+            let position = number(*position);
             builder.reject(&Reject { position, instance: None, reason, raw });
         }
         builder.finish()
-    }
-
-    /// Lines of elements are counted from 0. Text that Python could not unfold may be no lines, and counts from 0 already.
-    fn position(&self, counted: u64) -> u64 {
-        if counted == u64::MAX { counted } else { counted.saturating_sub(u64::from(self.job.elements)) }
     }
 
     fn delimited(
