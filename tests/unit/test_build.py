@@ -121,7 +121,7 @@ def test_a_file_that_is_no_parquet_is_named(data: Path, tmp_path: Path) -> None:
     [
         (
             {"clean": {"lengths": {"field": "prompt", "max": 1, "sources": "b"}}},
-            "the recipe: clean.lengths.sources: no",
+            "recipe: clean.lengths.sources: no",
         ),
         ({"clean": {"forbid": [{"field": "prompt", "texts": "x", "sources": "b"}]}}, "clean.forbid.sources: no source"),
         ({"provenance": {"deny": ["prompt"], "except": "b"}}, "provenance.except: no source 'b'"),

@@ -350,12 +350,11 @@ impl FileReader<'_> {
         let number =
             |position: u64| if position == u64::MAX { position } else { position.saturating_sub(from_0) };
         for &record in &block.records {
-            let position = number(record.position);
-            let record = Record { position, ..record };
+            let record = Record { position: number(record.position), ..record };
             match problem {
                 Some(reason) => {
                     let raw = &block.bytes[record.start..record.end];
-                    builder.reject(&Reject { position, instance: None, reason, raw });
+                    builder.reject(&Reject { position: record.position, instance: None, reason, raw });
                 }
                 None => rows.read(&block.bytes, record, &mut builder),
             }
