@@ -58,9 +58,7 @@ def build_in_a_process(total: int, data: Path, out: Path) -> dict[str, Any]:
     )
     print(f"  {stages}; new row numbers after {summary['seconds_to_rows']:.2f} s")
     rate = answer["texts"] / summary["seconds_to_write"] / 1e6
-    print(
-        f"  mixture and ledger: {answer['texts'] / 1e6:,.0f} MB in {summary['seconds_to_write']:.1f} s, {rate:,.0f} MB/s"
-    )
+    print(f"  mixture and ledger: {answer['texts'] / 1e6:,.0f} MB written at {rate:,.0f} MB/s")
     print(f"  peak anonymous memory {summary['peak_memory_bytes'] / 2**30:.2f} GiB")
     return summary
 

@@ -2,7 +2,7 @@
 
 >>> import chaffinch as cf
 >>> cf.bucket([0.1, 0.2, 0.95], [0.0, 0.2, 0.8]).to_pylist()
-['[0,0.2)', '[0.2,0.8)', 'above']
+['[0, 0.2)', '[0.2, 0.8)', 'above']
 """
 
 import importlib
