@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chaffinch import manifest
+from chaffinch.errors import DataError
 from chaffinch.ledger import write_ledger
 from chaffinch.memory import PeakMemory
 from chaffinch.output import DATA, LEDGER, MANIFEST, QUARANTINE, Output, open_output
 from chaffinch.pipeline import Run, refuse_unfilled
 from chaffinch.progress import NoProgress, Progress
+from chaffinch.recipe.format import Template
 from chaffinch.recipe.load import load_recipe
 from chaffinch.recipe.model import Recipe
 from chaffinch.report import write_report
@@ -66,7 +68,8 @@ def build(
 
     Raises:
         RecipeError: the recipe cannot mean what it says.
-        DataError: the data is not what the recipe promises, too much of it is bad, or a quota cannot be met.
+        DataError: the data is not what the recipe promises, too much of it is bad, a quota cannot be met, or the output
+            folder is in use or not Chaffinch's own.
         OSError: a file cannot be read or written.
 
     >>> result = build("quickstart", data="data", out="out")  # doctest: +SKIP
@@ -75,12 +78,17 @@ def build(
     """
     resolved = load_recipe(recipe, set)
     refuse_unfilled(resolved)
+    template = format_stage.load_template(resolved.format.template)
     threads = thread_count(threads)
     progress = progress or NoProgress()
     data, out = Path(data), Path(out)
     if not data.is_dir():
         raise FileNotFoundError(
             f"no data folder {data}\nhint: --data names the folder that the recipe's files are under"
+        )
+    if data.resolve().is_relative_to((out / DATA).resolve()):
+        raise DataError(
+            f"the data folder {data} is where the mixture goes, and would be replaced\nhint: give another --out folder"
         )
     started, clock = datetime.now(UTC), perf_counter()
     with open_output(out) as output, PeakMemory() as memory:
@@ -91,7 +99,7 @@ def build(
         run.decide()
         order = run.in_order()
         decided = perf_counter()
-        written = _write_mixture(output, run, order, threads, progress)
+        written = _write_mixture(output, run, template, order, threads, progress)
         wrote = perf_counter()
         values = manifest.of(run, written, output.staging)
         values |= {
@@ -101,6 +109,7 @@ def build(
             "seconds_to_write": round(wrote - decided, 3),
             "peak_memory_bytes": memory.peak(),
             "chaffinch": build_info()[0],
+            "template": template.model_dump(mode="json"),
             "build": _environment(threads),
         }
         manifest.write(output.staging / MANIFEST, values)
@@ -125,13 +134,12 @@ def _write_quarantine(path: Path, run: Run) -> None:
 
 
 def _write_mixture(
-    output: Output, run: Run, order: np.ndarray, threads: int, progress: Progress
+    output: Output, run: Run, template: Template, order: np.ndarray, threads: int, progress: Progress
 ) -> list[write.Written]:
     held_out = round(len(order) * run.recipe.validation_fraction)
     splits = {"train": order[: len(order) - held_out]}
     if held_out:
         splits["validation"] = order[len(order) - held_out :]
-    template = format_stage.load_template(run.recipe.format.template)
     render = partial(format_stage.run, template=template, threads=1)
     removals = {step.stage: step.decisions for step in run.steps}
     progress.start("write", len(order), "rows")

@@ -144,10 +144,10 @@ def _texts(rows: Rows, row: int) -> dict[str, Any]:
     prompt = "\n".join(text for text in (one["instruction"], one["input"]) if text)
     response = one["references"][0] if one["references"] else ""
     if turns:
-        prompt, response = (
-            "\n".join(f"{turn['role']}: {turn['content']}" for turn in turns[:-1]),
-            turns[-1]["content"],
-        )
+        # As `format` has it: the answer is the assistant's last turn, and what is behind it belongs to neither.
+        answer = max((at for at, turn in enumerate(turns) if turn["role"] == "assistant"), default=len(turns))
+        prompt = "\n".join(f"{turn['role']}: {turn['content']}" for turn in turns[:answer])
+        response = turns[answer]["content"] if answer < len(turns) else ""
     number = np.array([row], np.uint32)
     return {
         "row_id": rows.ids(number)[0].as_py(),
@@ -160,16 +160,21 @@ def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
     warnings = []
     for note, meaning in (
         ("truncated_file", "files end in the middle: rows behind that are lost"),
+        ("rest_unread", "files are broken in the middle: rows behind that are lost, and count as one bad row"),
         ("empty_file", "files are empty"),
     ):
         files = [shard.file for shard in run.shards if note in shard.notes]
         if files:
             warnings.append(f"{len(files)} {meaning}: {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}")
+    if not len(run.alive):
+        warnings.append("the mixture is empty: every row was removed")
     for step in run.strata():
         for stratum in step["strata"]:
             if stratum["shortfall"]:
                 counts = f"{stratum['asked']:,} rows asked, {stratum['available']:,} there, {stratum['taken']:,} taken"
                 warnings += [f"{stratum['stratum']}: {counts}"]
+            elif not stratum["available"]:
+                warnings += [f"{stratum['stratum']}: sample names it, but no row is of it"]
     total = sum(classes.values())
     for name, least in run.recipe.min_class_share.items():
         share = classes.get(name, 0) / total if total else 0.0

@@ -64,6 +64,14 @@ class Output:
         shutil.rmtree(self.staging)
 
 
+def _is_finished(out: Path) -> bool:
+    """Whether `out` holds a build, perhaps one whose cache was deleted."""
+    try:
+        return "stages" in manifest(out)
+    except DataError:
+        return False
+
+
 def _sync(path: Path) -> None:
     for file in path.rglob("*") if path.is_dir() else [path]:
         if file.is_file():
@@ -79,7 +87,7 @@ def open_output(out: Path) -> Iterator[Output]:
         DataError: another build is writing there, or the folder holds something that Chaffinch did not write.
     """
     output = Output(out)
-    if not output.work.is_dir():
+    if not output.work.is_dir() and not _is_finished(out):
         strangers = sorted(part for part in _PARTS if (out / part).exists())
         if strangers:
             raise DataError(

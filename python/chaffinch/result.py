@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.json as pj
 import pyarrow.parquet as pq
 
+from chaffinch.errors import DataError
 from chaffinch.output import DATA, LEDGER, QUARANTINE, REPORT, manifest
 
 if TYPE_CHECKING:
@@ -37,12 +38,16 @@ class Result:
         return self.split("train")
 
     def split(self, name: str) -> pa.Table:
-        """One split of the mixture: `train`, or `validation` where the recipe holds rows out."""
-        files = [str(self.out / DATA / output["file"]) for output in self.summary["outputs"] if output["split"] == name]
-        kind = {"parquet": "parquet", "jsonl": "json", "datasets": "ipc"}[self.summary["recipe"]["write"]["format"]]
-        if kind == "ipc":
-            return pa.concat_tables([pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in files])
-        return ds.dataset(files, format=kind).to_table()
+        """One split of the mixture: `train`, or `validation` where the recipe holds rows out.
+
+        Raises:
+            DataError: the mixture has no such split.
+        """
+        files = [self.out / DATA / output["file"] for output in self.summary["outputs"] if output["split"] == name]
+        if not files:
+            splits = ", ".join(dict.fromkeys(output["split"] for output in self.summary["outputs"]))
+            raise DataError(f"{self.out} has no split {name!r}\nhint: it has {splits}")
+        return pa.concat_tables([_read(file) for file in files])
 
     @cached_property
     def ledger(self) -> pa.Table:
@@ -67,3 +72,18 @@ class Result:
         import datasets
 
         return datasets.Dataset(self.table)
+
+
+def _read(file: Path) -> pa.Table:
+    if file.suffix == ".parquet":
+        return pq.read_table(file)
+    if file.suffix == ".arrow":
+        return pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
+    from chaffinch.stages.write import SCHEMA
+
+    size = file.stat().st_size
+    if not size:
+        return SCHEMA.empty_table()
+    # Guessed types would depend on the rows, and a row longer than a block is an error: one block holds them all.
+    parse = pj.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="error")
+    return pj.read_json(file, pj.ReadOptions(block_size=size + 1), parse).select(SCHEMA.names).cast(SCHEMA)

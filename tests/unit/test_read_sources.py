@@ -202,6 +202,13 @@ def test_a_gigantic_line_is_quarantined_and_the_rest_read(data, tmp_path):
     )
 
 
+def test_cells_without_text_do_not_fill_the_memory(data, tmp_path):
+    (data / "a.csv").write_text(f"instruction,output\ni,o\n{',' * 200_000}\ni,p\n")
+    [shard] = read_source(source(files="a.csv"), data, tmp_path / "cache")
+    [bad] = pa.ipc.open_file(pa.memory_map(str(shard.quarantine))).read_all().to_pylist()
+    assert (shard.rows, bad["pointer"], bad["reason"]) == (2, "line 3", "more than 65,536 columns")
+
+
 def test_damaged_unfolded_formats_are_quarantined(data, tmp_path):
     cache = tmp_path / "cache"
     (data / "q.json").write_text('{"data": [{"paragraphs": [{}]}]}')
@@ -258,7 +265,7 @@ from chaffinch.errors import DataError
 from chaffinch.readers import read_source
 from chaffinch.recipe.source import Source
 try:
-    shards = read_source(Source(name="s", files=sys.argv[1]), Path("."), Path("cache"))
+    shards = read_source(Source(name="s", files=sys.argv[1], format="instruction"), Path("."), Path("cache"))
     print([(shard.file, shard.rows, shard.rejected) for shard in shards])
 except DataError as error:
     print(error)
@@ -283,6 +290,8 @@ def test_hub_data_sets_come_by_split(tmp_path):
     (folder / "test.jsonl").write_text(f'{ROW}\n{{"instruction": "i", "output": null}}\n')
     assert hub(tmp_path, "hf:org/set").strip() == "[('hf:org/set:test', 1, 1), ('hf:org/set:train', 2, 0)]"
     assert hub(tmp_path, "hf:org/set:train").strip() == "[('hf:org/set:train', 2, 0)]"
+    # It lies in the same file as the whole, and is another shard.
+    assert hub(tmp_path, "hf:org/set:train[:1]").strip() == "[('hf:org/set:train[:1]', 1, 0)]"
 
 
 def test_a_hub_out_of_reach_is_an_error_with_a_hint(tmp_path):

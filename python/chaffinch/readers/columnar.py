@@ -26,7 +26,9 @@ def open_batches(path: Path, suffix: str) -> pa.RecordBatchReader:
             batches = parquet.iter_batches(BATCH_ROWS)
             return pa.RecordBatchReader.from_batches(parquet.schema_arrow, batches)
         return _open_arrow(path)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
         message = f"{path}: {str(error).splitlines()[0]}"
         raise DataError(f"{message}\nhint: the file is damaged or not what its name says") from None
 

@@ -1,19 +1,19 @@
 """Hashes of files, remembered so that a rebuild does not read gigabytes again."""
 
 import json
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from chaffinch import _core
+from chaffinch.cache import atomic_path
 
 # A file changed this recently (in nanoseconds) may change again without its time of change telling.
 RECENT = 2_000_000_000
 
 
 def file_hashes(paths: Iterable[Path], cache: Path, *, threads: int | None = None) -> dict[Path, str]:
-    """BLAKE3 of each file, from memory where size, time of change and inode are as they were.
+    """BLAKE3 of each file, from memory where size, times of change and inode are as they were.
 
     Args:
         paths: the files.
@@ -28,9 +28,9 @@ def file_hashes(paths: Iterable[Path], cache: Path, *, threads: int | None = Non
     now = time.time_ns()
     stamps = {path: _stamp(path) for path in paths}
     hashes = {
-        path: str(entry[3])
+        path: str(entry[-1])
         for path, stamp in stamps.items()
-        if (entry := known.get(str(path.absolute()))) and entry[:3] == stamp and _is_settled(stamp, now)
+        if (entry := known.get(str(path.absolute()))) and entry[:-1] == stamp and _is_settled(stamp, now)
     }
     unknown = [path for path in stamps if path not in hashes]
     hashes.update(zip(unknown, _core.hash_files(unknown, threads=threads), strict=True))
@@ -47,11 +47,12 @@ def file_hashes(paths: Iterable[Path], cache: Path, *, threads: int | None = Non
 
 def _stamp(path: Path) -> list[int]:
     status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
+    # Whoever edits a file can set its time of change back, but not the inode's.
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _is_settled(stamp: list[int], now: int) -> bool:
-    return abs(now - stamp[1]) > RECENT
+    return all(abs(now - changed) > RECENT for changed in stamp[1:3])
 
 
 def _load(memory: Path) -> dict[str, list[object]]:
@@ -64,6 +65,5 @@ def _load(memory: Path) -> dict[str, list[object]]:
 
 def write_json(path: Path, value: object) -> None:
     """Writes a JSON file that appears complete or not at all; torn by a power cut, it does not parse."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value), "utf-8")
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value), "utf-8")

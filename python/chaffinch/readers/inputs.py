@@ -77,6 +77,10 @@ def plan_source(source: Source, data: Path) -> list[Input]:
             raise DataError(f"{message}\nhint: {_nearest(pattern, data)}")
         found |= matches
     files = sorted(found)
+    for file in files:
+        if file != file.encode(errors="replace").decode():
+            message = f"source {source.name}: the name {file!a} is no Unicode text"
+            raise DataError(f"{message}\nhint: rename the file, or leave it out with exclude")
     if source.format in GROUPED:
         return [*_grouped(files, data, source.format), *hub]
     return [*(Input(file, (data / file,), (data / file).stat().st_size) for file in files), *hub]

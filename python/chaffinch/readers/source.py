@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from chaffinch import _core
+from chaffinch.cache import temporary_beside
 from chaffinch.errors import DataError
 from chaffinch.readers.columnar import BATCH_ROWS, open_batches, open_hub
 from chaffinch.readers.hashes import file_hashes, write_json
@@ -20,7 +20,7 @@ from chaffinch.readers.unfold import UNFOLD
 from chaffinch.recipe.source import Source
 
 # Part of every cache key: goes up whenever the same file would give another shard.
-READER_VERSION = 1
+READER_VERSION = 2
 
 # Shards are finished in groups of at most so many bytes and files: an interrupted run keeps most of its work.
 GROUP_BYTES = 512 << 20
@@ -44,7 +44,7 @@ class Shard:
         bytes: size of the input.
         notes: counts worth reporting: of rows `duplicate_id`, `id_of_other_task`, `repeated_reference`,
             `number_as_text`, `turn_key_ignored` and `edit_...`; 1 for a file that is `bom`, `crlf`,
-            `empty_file` or `truncated_file`.
+            `empty_file`, `truncated_file` or `rest_unread` (broken in the middle: one bad record stands for the rest).
         cached: an earlier build had read it.
     """
 
@@ -147,7 +147,8 @@ def _work(source: Source, data: Path, cache: Path, inputs: list[Input], threads:
         if input_.file.startswith(HUB):
             for split in open_hub(input_.file):
                 of_files = file_hashes(split.files, cache, threads=threads)
-                file_hash = _digest([of_files[file] for file in split.files])
+                # A slice (`train[:10]`) lies in the same files as the whole.
+                file_hash = _digest([split.file, *(of_files[file] for file in split.files)])
                 yield _place(source, Input(split.file, (), 0), tasks, file_hash, cache, split.table)
         else:
             single = source.format not in GROUPED
@@ -229,10 +230,10 @@ def _read(group: list[_Work], threads: int | None, progress: Callable[[int], obj
     unfolded: list[Path] = []
     try:
         jobs = []
-        for number, item in enumerate(group):
+        for item in group:
             path = item.input.members[0]
             if item.format in UNFOLDED:
-                path = item.summary.with_name(f"{item.summary.stem}.{os.getpid()}-{number}.ndjson.tmp")
+                path = temporary_beside(item.summary)
                 unfolded.append(path)
                 with path.open("wb") as file:
                     file.writelines(UNFOLD[item.format](item.input.members))

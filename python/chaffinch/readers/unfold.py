@@ -4,13 +4,23 @@ Nothing is decided about a row here. What is not as the format promises is passe
 quarantines it.
 """
 
-import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from chaffinch.errors import DataError
+
 HIGHLIGHT = "@highlight"
+
+# These formats are held in memory as a whole.
+MOST_BYTES = 1 << 30
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
+
+# What Python's parser raises on text that is no JSON, nested too deeply included.
+NOT_JSON = (ValueError, RecursionError)
 
 Json = dict[str, Any]
 
@@ -19,7 +29,7 @@ def stories(members: tuple[Path, ...]) -> Iterator[bytes]:
     """CNN/DailyMail stories: the article as input, the highlights (one per line) as the reference."""
     for path in members:
         # Bytes that are not UTF-8 come out as they went in, for the core to refuse.
-        text = path.read_text("utf-8", "surrogateescape")
+        text = _content(path).decode("utf-8-sig", "surrogateescape")
         article, *highlights = text.replace("\r\n", "\n").split(HIGHLIGHT)
         points = [highlight.strip() for highlight in highlights]
         row: Json = {
@@ -42,7 +52,7 @@ def problems(members: tuple[Path, ...]) -> Iterator[bytes]:
             metadata = files["metadata.json"].read_bytes()
             try:
                 row.update(json.loads(metadata))
-            except (ValueError, TypeError):
+            except (*NOT_JSON, TypeError):
                 raw["metadata"] = metadata
         row["problem"] = folder.name
         if "question.txt" in files:
@@ -58,30 +68,40 @@ def quac(members: tuple[Path, ...]) -> Iterator[bytes]:
     for path in members:
         content = _content(path)
         try:
-            dialogues = [
-                (paragraph, article) for article in json.loads(content)["data"] for paragraph in article["paragraphs"]
-            ]
-            rows = [row for paragraph, article in dialogues for row in _questions(paragraph, article)]
-        except (ValueError, TypeError, KeyError):
+            articles = list(json.loads(content)["data"])
+        except (*NOT_JSON, TypeError, KeyError):
             yield content.replace(b"\n", b" ") + b"\n"
             continue
-        yield from map(_line, rows)
+        for article in articles:
+            try:
+                paragraphs = [(str(one["context"]), list(one["qas"])) for one in article["paragraphs"]]
+            except (TypeError, KeyError):
+                yield _line({"article": article})
+                continue
+            for context, questions in paragraphs:
+                yield from _questions(article, context, questions)
 
 
-def _questions(paragraph: Json, article: Json) -> Iterator[Json]:
+def _questions(article: Json, context: str, questions: list[Any]) -> Iterator[bytes]:
+    """A line for each question; one that is none is passed on as it is and costs itself alone."""
     turns: list[str] = []
-    for item in paragraph["qas"]:
-        answers = [answer["text"] for answer in item["answers"]]
-        if isinstance(original := item.get("orig_answer"), dict):
-            answers.insert(0, original["text"])
-        yield {
-            "id": item["id"],
-            "instruction": item["question"],
-            "input": "\n\n".join([paragraph["context"], *(["\n".join(turns)] if turns else [])]),
-            "output": answers,
-            **{key: article[key] for key in ("title", "section_title") if key in article},
-            **{key: item[key] for key in ("followup", "yesno") if key in item},
-        }
+    for item in questions:
+        try:
+            answers = [answer["text"] for answer in item["answers"]]
+            if isinstance(original := item.get("orig_answer"), dict):
+                answers.insert(0, original["text"])
+            row: Json = {
+                "id": item["id"],
+                "instruction": item["question"],
+                "input": "\n\n".join([context, *(["\n".join(turns)] if turns else [])]),
+                "output": answers,
+                **{key: article[key] for key in ("title", "section_title") if key in article},
+                **{key: item[key] for key in ("followup", "yesno") if key in item},
+            }
+        except (TypeError, KeyError, AttributeError):
+            yield _line({"question": item})
+            continue
+        yield _line(row)
         turns += [f"Question: {item['question']}", f"Answer: {answers[0] if answers else ''}"]
 
 
@@ -102,7 +122,7 @@ def openbookqa(members: tuple[Path, ...]) -> Iterator[bytes]:
                     "input": "\n".join(choices.values()),
                     "output": [choices[key]] if key in choices else [],
                 }
-            except (ValueError, TypeError, KeyError, AttributeError):
+            except (*NOT_JSON, TypeError, KeyError, AttributeError):
                 yield line + b"\n"
                 continue
             yield _line(unfolded)
@@ -117,13 +137,32 @@ UNFOLD: dict[str, Callable[[tuple[Path, ...]], Iterator[bytes]]] = {
 
 
 def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    """All of a file, unpacked where its first bytes say that it is packed.
+
+    Raises:
+        DataError: it is damaged, or larger than such a file can be.
+    """
+    with path.open("rb") as start:
+        packed = MAGIC.get(start.read(2))
+    try:
+        with pa.input_stream(str(path), compression=packed) as stream:
+            content = bytes(stream.read(MOST_BYTES + 1))
+    except OSError as error:
+        if error.errno:
+            raise
+        raise DataError(f"{path}: {error}\nhint: the file is damaged; unpack it or fetch it again") from None
+    if len(content) > MOST_BYTES:
+        raise DataError(f"{path} has more than {MOST_BYTES:,} bytes\nhint: split it into several files")
+    return content
 
 
 def _line(row: Json, raw: dict[str, bytes] | None = None) -> bytes:
     """One line of JSON; `raw` values are JSON already, or pass for it until the core sees them."""
-    line = json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    try:
+        line = json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # A lone surrogate that the file wrote as an escape; the core refuses it as such.
+        line = json.dumps(row).encode()
     for key, value in (raw or {}).items():
         # A newline can only stand between JSON's tokens.
         line = b'%s, "%s": %s}' % (line[:-1], key.encode(), value.replace(b"\r", b" ").replace(b"\n", b" "))

@@ -70,17 +70,18 @@ def load_recipe(
         recipe = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
     origin = "the recipe" if isinstance(recipe, Mapping) else str(recipe)
     values = dict(recipe) if isinstance(recipe, Mapping) else _read(recipe)
-    values = _with_base(values, origin, seen=[origin])
-    modes = values.pop("modes", {})
-    for key, value in (overrides or {}).items():
-        if key == "mode":
-            values["mode"] = value
-    mode = values.get("mode")
+    layers = _layers(values, origin, seen=[origin])
+    mode = next((layer["mode"] for layer in reversed(layers) if layer.get("mode") is not None), None)
+    mode = (overrides or {}).get("mode", mode)
+    known = {name: None for layer in layers for name in layer.get("modes") or {}}
     # A resolved recipe has its mode laid over it already and no modes left: it must load again as it is.
-    if mode is not None and (modes or "mode" in (overrides or {})):
-        if mode not in modes:
-            raise RecipeError(f"{origin}: mode is {mode!r}\nhint: this recipe has {_or(modes)}")
-        values = merge(values, modes[mode])
+    if mode is not None and mode not in [*known] and (known or "mode" in (overrides or {})):
+        raise RecipeError(f"{origin}: mode is {mode!r}\nhint: this recipe has {_or(known)}")
+    values = {}
+    for layer in layers:
+        # A recipe's own keys go over its base's mode, and under its own.
+        modes = layer.pop("modes", None) or {}
+        values = merge(merge(values, layer), (modes.get(mode) or {}) if known and mode is not None else {})
     for key, value in (overrides or {}).items():
         values = _set(values, key.split("."), value, key)
     return _check(values, origin)
@@ -143,15 +144,19 @@ def _read(recipe: str | Path) -> dict[str, Any]:
     return values
 
 
-def _with_base(values: dict[str, Any], origin: str, seen: list[str]) -> dict[str, Any]:
+def _layers(values: dict[str, Any], origin: str, seen: list[str]) -> list[dict[str, Any]]:
+    """The recipe and what it is laid over, the lowest base first; each with its own modes."""
     base = values.pop("base", None)
+    modes = values.get("modes") or {}
+    if not isinstance(modes, Mapping) or not all(isinstance(mode, Mapping | None) for mode in modes.values()):
+        raise RecipeError(f"{origin}: modes: expected a mapping of names to changes")
     if base is None:
-        return values
+        return [values]
     beside = Path(origin).parent / f"{base}"
     base = beside if beside.suffix in {SUFFIX, ".yml"} and beside.is_file() else base
     if str(base) in seen:
         raise RecipeError(f"{origin}: base {base} leads back to itself: {' -> '.join([*seen, str(base)])}")
-    return merge(_with_base(_read(base), str(base), [*seen, str(base)]), values)
+    return [*_layers(_read(base), str(base), [*seen, str(base)]), values]
 
 
 def merge(base: Mapping[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,9 +187,15 @@ def _set(values: Any, path: list[str], value: Any, key: str) -> Any:
         return value
     head, rest = path[0], path[1:]
     if isinstance(values, list):
-        for index, item in enumerate(values):
-            if str(index) == head or (isinstance(item, Mapping) and item.get("name") == head):
-                return [*values[:index], _set(item, rest, value, key), *values[index + 1 :]]
+        # The longest name first: one may itself hold a dot.
+        for length in range(len(path), 0, -1):
+            for index, item in enumerate(values):
+                named = isinstance(item, Mapping) and item.get("name") == ".".join(path[:length])
+                if named or (length == 1 and str(index) == head):
+                    return [*values[:index], _set(item, path[length:], value, key), *values[index + 1 :]]
+        if len(values) == 1 and isinstance(values[0], Mapping) and "name" not in values[0]:
+            # A step of its own may be written without the list, and is a list once the recipe was checked.
+            return [_set(values[0], path, value, key)]
         raise RecipeError(f"--set {key}: no item {head!r}\nhint: name it by its number or its `name`")
     if values is not None and not isinstance(values, Mapping):
         raise RecipeError(f"--set {key}: {head!r} is below a value that has no keys")

@@ -67,9 +67,15 @@ class Recipe(Strict):
     @model_validator(mode="after")
     def _steps_name_known_sources(self) -> "Recipe":
         names = [source.name for source in self.sources]
-        for step in self.select:
-            for unknown in set(step.sources or []) - set(names):
-                raise ValueError(f"select.sources: no source {unknown!r}\nhint: the sources are {', '.join(names)}")
+        named = [
+            *(("select.sources", step.sources) for step in self.select),
+            *(("clean.lengths.sources", rule.sources) for rule in self.clean.lengths),
+            *(("clean.forbid.sources", rule.sources) for rule in self.clean.forbid),
+            ("provenance.except", self.provenance.except_sources if self.provenance else None),
+        ]
+        for where, sources in named:
+            for unknown in sorted(set(sources or []) - set(names)):
+                raise ValueError(f"{where}: no source {unknown!r}\nhint: the sources are {', '.join(names)}")
         return self
 
     def stages(self) -> list[str]:

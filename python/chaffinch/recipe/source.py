@@ -1,8 +1,8 @@
 """What a recipe says about one source of rows."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Strict(BaseModel):
@@ -62,14 +62,24 @@ class Edit(Strict):
         default=None, description="default: input for blank and lowercase-input, else output"
     )
     values: Texts = Field(default=[], description="the suffixes, or the texts that mean empty")
-    fraction: float = Field(default=1.0, ge=0, le=1, description="share of the rows, by keyed hash")
+    fraction: float = Field(default=1.0, ge=0, le=1, description="share of the rows, by keyed hash (lowercase-input)")
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        if self.fraction != 1 and self.name != "lowercase-input":
+            raise ValueError(f"`fraction:` goes with lowercase-input, and {self.name} edits every row")
+        if (self.name in ("strip-suffix", "blank")) != bool(self.values):
+            raise ValueError("strip-suffix and blank need `values:`, and no other edit takes them")
+        return self
 
 
 class Source(Strict):
     """One source: its files, how to read them, and what is known of them."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    files: Texts = Field(description="paths or globs under --data, or hf:org/name[/config][:split]")
+    files: Annotated[Texts, Field(min_length=1)] = Field(
+        description="paths or globs under --data, or hf:org/name[/config][:split]"
+    )
     exclude: Texts = Field(default=[], description="globs under --data to leave out")
     optional: bool = Field(default=False, description="no matching file is a warning, not an error")
     format: Format = "auto"

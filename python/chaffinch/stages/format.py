@@ -25,7 +25,10 @@ def load_template(name: str) -> Template:
         OSError: the file cannot be read.
     """
     if name.endswith((".yaml", ".yml")):
-        text = Path(name).read_text(encoding="utf-8")
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"template {name} is no UTF-8 text: {error}") from None
     else:
         shipped = resources.files("chaffinch") / "templates"
         names = sorted(entry.name.removesuffix(".yaml") for entry in shipped.iterdir() if entry.name.endswith(".yaml"))

@@ -223,7 +223,7 @@ def _draw(
     present = {label: int(count) for label, count in zip(labels, counts, strict=True) if count > 0}
     wanted, untouched = _wanted(step, present, where)
     try:
-        report = _quotas(step, {label: rows for label, rows in present.items() if label in wanted})
+        report = _quotas(step, {label: present.get(label, 0) for label in wanted})
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     taken = _taken(report)

@@ -158,8 +158,8 @@ impl Document {
             let reported = head.len();
             return Ok(Self { bytes: Bytes::Mapped(map, None), start: mark, reported, broken: false });
         }
-        let unpacked = Unpacked(temporary_beside(output));
-        let mut file = File::create(&unpacked.0).map_err(at(&unpacked.0))?;
+        let (temporary, mut file) = temporary_beside(output)?;
+        let unpacked = Unpacked(temporary);
         loop {
             file.write_all(&head).map_err(at(&unpacked.0))?;
             if stream.ended {

@@ -11,7 +11,7 @@ use chaffinch_core::Control;
 use chaffinch_core::read::cut::{Record, TRUNCATED};
 use chaffinch_core::read::delimited::DelimitedReader;
 use chaffinch_core::read::detect::{self, Container};
-use chaffinch_core::read::rows::{Plan, RowReader};
+use chaffinch_core::read::rows::{OVERSIZE, Plan, RowReader};
 use chaffinch_core::read::{Facts, Note, Reject, Sink, natural};
 use pyo3::prelude::*;
 use pyo3_arrow::input::AnyArray;
@@ -158,6 +158,7 @@ fn outcome(plan: &SourcePlan, summary: Summary) -> Outcome {
             Note::NumberAsText => "number_as_text".to_owned(),
             Note::TurnKeyIgnored => "turn_key_ignored".to_owned(),
             Note::TruncatedFile => "truncated_file".to_owned(),
+            Note::RestUnread => "rest_unread".to_owned(),
             Note::ByteOrderMark => "bom".to_owned(),
             Note::CarriageReturns => "crlf".to_owned(),
             Note::EmptyFile => "empty_file".to_owned(),
@@ -345,8 +346,7 @@ impl FileReader<'_> {
         let mut builder = ShardBuilder::new(self.plans.source(), &self.job.file, place);
         let mut rows = RowReader::new(plan, facts, self.task);
         for &record in &block.records {
-            // Lines of elements are counted from 0.
-            let position = record.position - u64::from(self.job.elements);
+            let position = self.position(record.position);
             let record = Record { position, ..record };
             match problem {
                 Some(reason) => {
@@ -359,11 +359,18 @@ impl FileReader<'_> {
         if let Some((position, raw, reason)) = &block.lost {
             if *reason == TRUNCATED {
                 builder.note(Note::TruncatedFile);
+            } else if *reason != OVERSIZE {
+                builder.note(Note::RestUnread);
             }
-            let position = position - u64::from(self.job.elements);
+            let position = self.position(*position);
             builder.reject(&Reject { position, instance: None, reason, raw });
         }
         builder.finish()
+    }
+
+    /// Lines of elements are counted from 0. Text that Python could not unfold may be no lines, and counts from 0 already.
+    fn position(&self, counted: u64) -> u64 {
+        if counted == u64::MAX { counted } else { counted.saturating_sub(u64::from(self.job.elements)) }
     }
 
     fn delimited(

@@ -14,6 +14,8 @@ use chaffinch_core::read::{Note, Reject, Row, Sink, optional_hash};
 const BATCH_ROWS: usize = 65_536;
 const BATCH_BYTES: usize = 64 << 20;
 const RAW_CHARACTERS: usize = 500;
+/// What an item of a list takes, be its text empty.
+const VIEW_BYTES: usize = 16;
 
 fn turn_fields() -> Fields {
     Fields::from(vec![
@@ -248,14 +250,14 @@ impl Sink for ShardBuilder<'_> {
         self.bytes += row.input.len() + row.meta.map_or(0, str::len);
         for reference in row.references() {
             self.references.append_value(reference);
-            self.bytes += reference.len();
+            self.bytes += reference.len() + VIEW_BYTES;
         }
         self.reference_offsets
             .push(self.reference_offsets.last().copied().unwrap_or(0) + offset(row.references().len()));
         for (role, content) in row.turns() {
             self.roles.append_value(role.as_str());
             self.contents.append_value(content);
-            self.bytes += content.len();
+            self.bytes += content.len() + VIEW_BYTES;
         }
         self.turn_offsets.push(self.turn_offsets.last().copied().unwrap_or(0) + offset(row.turns().len()));
         self.has_turns.append(row.turns().len() > 0);
@@ -272,7 +274,7 @@ impl Sink for ShardBuilder<'_> {
             self.parsed.ids.push(hash::place(&hash::text(id), 0));
         }
         self.rows += 1;
-        // The instruction counts as if every row had its own: it is the upper bound.
+        // Instructions and labels are not counted: a run of equal ones lies there once, and a block bounds the others.
         if self.rows == BATCH_ROWS || self.bytes >= BATCH_BYTES {
             self.flush();
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{BufWriter, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,12 +18,19 @@ use crate::shard::{Parsed, QUARANTINE, ROWS};
 
 static TEMPORARY: AtomicU64 = AtomicU64::new(0);
 
-/// A name in the folder of `path` that no other thread or process uses and that nobody takes for finished.
-pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
-    let number = TEMPORARY.fetch_add(1, Ordering::Relaxed);
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}-{number}.tmp", std::process::id()));
-    path.with_file_name(name)
+/// A new file in the folder of `path` that no other thread or process writes and that nobody takes for finished.
+pub(crate) fn temporary_beside(path: &Path) -> Result<(PathBuf, File)> {
+    loop {
+        let number = TEMPORARY.fetch_add(1, Ordering::Relaxed);
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{}-{number}.tmp", std::process::id()));
+        let temporary = path.with_file_name(name);
+        match File::create_new(&temporary) {
+            // Processes in containers that share a cache can have the same number.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            created => return created.map(|file| (temporary.clone(), file)).map_err(at(&temporary)),
+        }
+    }
 }
 
 /// An Arrow file that appears under its name only when it is complete.
@@ -35,8 +42,7 @@ struct ArrowFile {
 
 impl ArrowFile {
     fn create(path: &Path, schema: &Schema) -> Result<Self> {
-        let temporary = temporary_beside(path);
-        let file = File::create(&temporary).map_err(at(&temporary))?;
+        let (temporary, file) = temporary_beside(path)?;
         let writer = Some(FileWriter::try_new_buffered(file, schema)?);
         Ok(Self { path: path.to_owned(), temporary, writer })
     }

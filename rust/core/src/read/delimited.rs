@@ -33,11 +33,15 @@ pub struct DelimitedReader<'p> {
     blank_lines: u64,
     /// The line on which the record under way began.
     line: Option<u64>,
-    oversize: bool,
+    /// Why the record under way is refused whatever follows.
+    refused: Option<&'static str>,
 }
 
 /// How much of an oversized record is kept to be shown.
 const SHOWN: usize = 4096;
+
+/// Empty cells take no text, so the size of a record does not bound their number.
+const MOST_COLUMNS: usize = 1 << 16;
 
 impl<'p> DelimitedReader<'p> {
     /// For one file.
@@ -54,7 +58,7 @@ impl<'p> DelimitedReader<'p> {
             ended: 0,
             blank_lines: 0,
             line: None,
-            oversize: false,
+            refused: None,
         };
         if let Some(columns) = &dialect.columns {
             reader.name_columns(columns.clone());
@@ -92,8 +96,12 @@ impl<'p> DelimitedReader<'p> {
         match result {
             ReadRecordResult::InputEmpty | ReadRecordResult::End => {}
             ReadRecordResult::OutputFull if self.filled >= MAX_RECORD_BYTES => {
-                self.oversize = true;
+                self.refused = Some(OVERSIZE);
                 self.filled = SHOWN;
+            }
+            ReadRecordResult::OutputEndsFull if self.ended >= MOST_COLUMNS => {
+                self.refused = Some("more than 65,536 columns");
+                self.ended = 0;
             }
             ReadRecordResult::OutputFull => self.cells.resize(self.cells.len() * 2, 0),
             ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
@@ -128,15 +136,18 @@ impl<'p> DelimitedReader<'p> {
     fn finish_record(&mut self, sink: &mut impl Sink) {
         let position = self.line.take().unwrap_or_default();
         let (filled, ended) = (std::mem::take(&mut self.filled), std::mem::take(&mut self.ended));
-        let oversize = std::mem::take(&mut self.oversize);
-        if self.columns.is_none() && !oversize {
+        let refused = self.refused.take();
+        if self.columns.is_none() && refused.is_none() {
             let cells = self.cells_of(filled, ended);
             self.name_columns(cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect());
             return;
         }
-        let outcome = if oversize { Err(OVERSIZE) } else { self.finish_row(filled, ended, position, sink) };
+        let outcome = match refused {
+            Some(reason) => Err(reason),
+            None => self.finish_row(filled, ended, position, sink),
+        };
         if let Err(reason) = outcome {
-            let raw = self.cells_of(filled, if oversize { 0 } else { ended }).join(&self.delimiter);
+            let raw = self.cells_of(filled, if refused.is_some() { 0 } else { ended }).join(&self.delimiter);
             sink.reject(&Reject { position, instance: None, reason, raw: &raw });
         }
     }

@@ -179,6 +179,8 @@ pub enum Note {
     TurnKeyIgnored,
     /// The file ends in the middle of a record.
     TruncatedFile,
+    /// Something in the file is such that what lies behind it cannot be told apart into records.
+    RestUnread,
     /// The file begins with a byte order mark.
     ByteOrderMark,
     /// The file's first line ends in carriage return and newline.
