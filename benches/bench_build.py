@@ -57,8 +57,8 @@ def build_in_a_process(total: int, data: Path, out: Path) -> dict[str, Any]:
         f"  {summary['stages'][0]['rows_out']:,} rows read, {summary['kept']:,} kept, {summary['seconds']:.1f} s in all"
     )
     print(f"  {stages}; new row numbers after {summary['seconds_to_rows']:.2f} s")
-    megabytes, seconds = answer["texts"] / 1e6, summary["seconds_to_write"]
-    print(f"  mixture and ledger: {megabytes:,.0f} MB in {seconds:.1f} s, {megabytes / seconds:,.0f} MB/s")
+    rate = answer["texts"] / summary["seconds_to_write"] / 1e6
+    print(f"  mixture and ledger: {answer['texts'] / 1e6:,.0f} MB written at {rate:,.0f} MB/s")
     print(f"  peak anonymous memory {summary['peak_memory_bytes'] / 2**30:.2f} GiB")
     return summary
 

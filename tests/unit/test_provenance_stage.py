@@ -212,13 +212,13 @@ MODEL_RESPONSE, MODEL_PROMPT, UNKNOWN_RESPONSE, UNKNOWN_PROMPT = REASONS
 
 
 def test_denied_responses(mixed):
-    removed, notes = decided(mixed, deny=["response"])
+    removed, notes = decided(mixed, deny=["response"], unknown="allow")
     assert removed == dict.fromkeys((1, 3, 6, 8), MODEL_RESPONSE)
     assert notes == {"kept with a response of unknown origin": 2}
 
 
-def test_unknown_denies_only_when_told_to(mixed):
-    removed, notes = decided(mixed, deny=["response"], unknown="deny")
+def test_unknown_is_denied_with_what_is_denied(mixed):
+    removed, notes = decided(mixed, deny=["response"])
     assert removed == dict.fromkeys((1, 3, 6, 8), MODEL_RESPONSE) | {
         4: UNKNOWN_RESPONSE,
         9: UNKNOWN_RESPONSE,
@@ -227,8 +227,8 @@ def test_unknown_denies_only_when_told_to(mixed):
 
 
 def test_denied_prompts(mixed):
-    assert decided(mixed, deny=["prompt"])[0] == dict.fromkeys((2, 3, 7, 8), MODEL_PROMPT)
-    assert decided(mixed, deny=["prompt"], unknown="deny")[0][4] == UNKNOWN_PROMPT
+    assert decided(mixed, deny=["prompt"], unknown="allow")[0] == dict.fromkeys((2, 3, 7, 8), MODEL_PROMPT)
+    assert decided(mixed, deny=["prompt"])[0][4] == UNKNOWN_PROMPT
 
 
 def test_the_first_of_several_reasons_is_given(mixed):

@@ -14,6 +14,6 @@ class Provenance(Strict):
         min_length=1, description="the parts of a row that a model must not have written"
     )
     unknown: Literal["allow", "deny"] = Field(
-        default="allow", description="what becomes of a row when nobody says who wrote such a part"
+        default="deny", description="what becomes of a row when nobody says who wrote such a part"
     )
     except_sources: Texts = Field(default=[], alias="except", description="sources that are let through")
