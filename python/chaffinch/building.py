@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Event
 from time import perf_counter
 from typing import Any
 
@@ -144,8 +145,9 @@ def _write_mixture(
     removals = {step.stage: step.decisions for step in run.steps}
     progress.start("write", len(order), "rows")
     # The ledger is one file of its own: it is written while the mixture is.
+    stopped = Event()
     with ThreadPoolExecutor(1) as beside:
-        ledger_rows = beside.submit(write_ledger, output.staging / LEDGER, run.rows, removals)
+        ledger_written = beside.submit(write_ledger, output.staging / LEDGER, run.rows, removals, stopped)
         written = write.run(
             run.rows,
             splits,
@@ -155,8 +157,9 @@ def _write_mixture(
             output.staging / DATA,
             threads=threads,
             advance=progress.advance,
+            stopped=stopped,
         )
-        ledger_rows.result()
+        ledger_written.result()
     progress.finish(len(order), 0)
     return written
 

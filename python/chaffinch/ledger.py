@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pyarrow as pa
@@ -24,19 +25,22 @@ SCHEMA = pa.schema(
 )
 
 
-def write_ledger(path: Path, rows: Rows, stages: dict[str, Decisions]) -> None:
+def write_ledger(path: Path, rows: Rows, stages: dict[str, Decisions], stopped: Event) -> None:
     """Writes every removal, by stage in order and then by row hash, so that equal builds write equal bytes.
 
     Args:
         path: the Parquet file to write: row_id, source, stage, reason, witness (a row id), score.
         rows: the store.
         stages: the removals of each stage.
+        stopped: once set, writing ends at the next batch.
     """
     names = ["source", "stage", "reason"]
     # Without Arrow's own schema the names come back as plain strings, whoever reads them.
     with pq.ParquetWriter(path, SCHEMA, compression="snappy", use_dictionary=names, store_schema=False) as writer:
         for stage, decisions in stages.items():
             for batch in _batches(rows, stage, decisions):
+                if stopped.is_set():
+                    return
                 writer.write_batch(batch)
 
 

@@ -160,7 +160,6 @@ def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
     warnings = []
     for note, meaning in (
         ("truncated_file", "files end in the middle: rows behind that are lost"),
-        ("rest_unread", "files are broken in the middle: rows behind that are lost, and count as one bad row"),
         ("empty_file", "files are empty"),
     ):
         files = [shard.file for shard in run.shards if note in shard.notes]

@@ -4,8 +4,9 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ REPORT = "report.html"
 DATA = "data"
 WORK = ".chaffinch"
 _PARTS = (MANIFEST, DATA, LEDGER, QUARANTINE, REPORT)
+
+
+STALE_SECONDS = 86_400
 
 
 def manifest(out: Path) -> dict[str, Any]:
@@ -79,6 +83,14 @@ def _sync(path: Path) -> None:
                 os.fsync(handle.fileno())
 
 
+def _sweep(work: Path) -> None:
+    """Removes what killed builds left half written; what is young may be another build's that shares the cache."""
+    for path in work.rglob("*.tmp"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                path.unlink()
+
+
 @contextmanager
 def open_output(out: Path) -> Iterator[Output]:
     """Locks the output folder for one build and clears what a killed one left.
@@ -99,6 +111,7 @@ def open_output(out: Path) -> Iterator[Output]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DataError(f"another build is writing to {out}\nhint: wait for it, or give another --out") from None
+        _sweep(output.work)
         for left in ("staging", "old"):
             shutil.rmtree(output.work / left, ignore_errors=True)
         output.staging.mkdir()

@@ -17,10 +17,10 @@ from chaffinch.progress import Progress
 from chaffinch.provenance import registry
 from chaffinch.recipe.model import Recipe
 from chaffinch.stages import clean, dedup, provenance, sample, select
-from chaffinch.store import Rows
+from chaffinch.store import Rows, hash_file
 
 # Raise it when any stage comes to decide otherwise: decisions kept by older versions are then taken again.
-DECISIONS_VERSION = 1
+DECISIONS_VERSION = 2
 
 STRATA = "strata"
 
@@ -87,8 +87,14 @@ class Run:
             quarantine: the file that tells them one by one; it stays for the user to look at.
 
         Raises:
-            DataError: with the counts by reason.
+            DataError: with the counts by reason, or naming a file whose bad rows cannot even be counted.
         """
+        unread = [shard.file for shard in self.shards if "rest_unread" in shard.notes]
+        if unread:
+            raise DataError(
+                f"{', '.join(unread[:5])}: broken in the middle, and what follows cannot be told apart into rows\n"
+                f"hint: {quarantine} says where; mend the file, or leave it out with `exclude:`"
+            )
         rejected = sum(shard.rejected for shard in self.shards)
         total = rejected + len(self.rows)
         if total and rejected / total > self.recipe.max_bad_fraction:
@@ -191,7 +197,7 @@ def _task_files(recipe: Recipe, data: Path) -> list[str]:
         for names in (step.tasks, step.not_tasks)
         if not isinstance(names, list | None)
     ]
-    return [(data / file).read_text(encoding="utf-8-sig") for file in files if (data / file).is_file()]
+    return [hash_file(data / file) for file in files if (data / file).is_file()]
 
 
 def quarantine_reasons(shards: list[readers.Shard]) -> Mapping[str, int]:

@@ -98,11 +98,13 @@ class Rows:
 
     def hash_prefix(self, rows: np.ndarray) -> np.ndarray:
         """The first eight bytes of each row's hash as big-endian uint64: sorts as the digits of the row id do."""
-        if not len(self):
-            return np.empty(0, np.uint64)
-        parts = [_leading(chunk) for chunk in self.table["row_hash"].chunks]
-        prefix: np.ndarray = np.concatenate(parts)[rows]
+        prefix: np.ndarray = self._prefixes[rows]
         return prefix
+
+    @cached_property
+    def _prefixes(self) -> np.ndarray:
+        parts = [_leading(chunk) for chunk in self.table["row_hash"].chunks]
+        return np.concatenate([np.empty(0, np.uint64), *parts])
 
 
 def _leading(chunk: Any) -> np.ndarray:

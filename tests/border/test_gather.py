@@ -88,7 +88,7 @@ def test_json_lines_read_back_equal(tmp_path, threads):
     size, lines = written(tmp_path, table, threads=threads)
     assert size == len(lines)
     read = [json.loads(line) for line in lines.decode().split("\n") if line]
-    expected = [{name: plain(value) for name, value in one.items() if value is not None} for one in everything]
+    expected = [{name: plain(value) for name, value in one.items()} for one in everything]
     assert read == expected
 
 

@@ -25,17 +25,19 @@ def build(data: Path, out: Path, **more: Any) -> cf.Result:
     return cf.build({"name": "x", "sources": [{"name": "a", "files": "rows.jsonl"}], **more}, data=data, out=out)
 
 
-def test_the_rest_of_a_broken_array_is_warned_of(data: Path, tmp_path: Path) -> None:
+def test_a_file_whose_bad_rows_cannot_be_counted_stops_the_build(data: Path, tmp_path: Path) -> None:
     rows = [json.dumps(row) for row in lines(range(200, 1200))]
     (data / "broken.json").write_text(f"[{rows[0]}, {rows[1]} {', '.join(rows[2:])}]")
     sources = [{"name": "a", "files": "rows.jsonl"}, {"name": "b", "files": "broken.json"}]
-    result = build(data, tmp_path / "out", sources=sources)
-    assert result.summary["sources"]["b"] == {"read": 2, "quarantined": 1, "removed": {"clean": 0}, "kept": 2}
-    assert [
-        warning
-        for warning in result.summary["warnings"]
-        if "broken in the middle" in warning and "broken.json" in warning
-    ]
+    with pytest.raises(cf.DataError, match=r"broken\.json: broken in the middle(?s:.*)hint: .*quarantine\.parquet"):
+        build(data, tmp_path / "out", sources=sources)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_lists_outside_the_data_folder_are_not_read(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("t\n")
+    with pytest.raises(cf.RecipeError, match=r"select\.tasks\.file: '\.\./list\.txt' names nothing inside"):
+        build(data, tmp_path / "out", select={"tasks": {"file": "../list.txt"}})
 
 
 def test_an_empty_mixture_is_warned_of(data: Path, tmp_path: Path) -> None:

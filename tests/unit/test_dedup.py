@@ -128,3 +128,8 @@ def test_no_rule_removes_nothing():
 def test_rules_that_mean_nothing_are_refused(rule):
     with pytest.raises(ValidationError):
         Dedup(exact=[rule])
+
+
+def test_no_text_slips_from_the_prompt_into_the_response():
+    assert removed([row("b\nc", instruction="a"), row("c", instruction="a\nb")], on=["whole"]) == []
+    assert removed([row("b", instruction="a"), row("b", instruction="a", task="u")], on=["whole"]) != []

@@ -86,12 +86,22 @@ def plan_source(source: Source, data: Path) -> list[Input]:
     return [*(Input(file, (data / file,), (data / file).stat().st_size) for file in files), *hub]
 
 
+def check_inside(path: str, where: str) -> None:
+    """Refuses a path or pattern that could lead out of the data folder.
+
+    Raises:
+        RecipeError: it is empty, absolute or goes upwards.
+    """
+    parts = PurePosixPath(path)
+    if not path or parts.is_absolute() or ".." in parts.parts:
+        hint = "patterns are relative to the data folder (--data)"
+        raise RecipeError(f"{where}: {path!r} names nothing inside the data folder\nhint: {hint}")
+
+
 def _match(pattern: str, data: Path, source: Source, *, apps: bool) -> set[str]:
     """Matching files, relative to `data`; a folder stands for the data files below it."""
     parts = PurePosixPath(pattern)
-    if not pattern or parts.is_absolute() or ".." in parts.parts:
-        message = f"source {source.name}: {pattern!r} names nothing inside the data folder"
-        raise RecipeError(f"{message}\nhint: patterns are relative to the data folder (--data)")
+    check_inside(pattern, f"source {source.name}")
     hidden = any(part.startswith(".") for part in parts.parts)
     try:
         paths = list(data.glob(pattern)) if parts.parts else [data]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from chaffinch.errors import DataError, RecipeError
-from chaffinch.readers.inputs import DELIMITED, Input
+from chaffinch.readers.inputs import DELIMITED, Input, check_inside
 from chaffinch.recipe.source import Edit, Source
 
 NAMES = {
@@ -100,6 +100,7 @@ def load_task_table(source: Source, data: Path) -> list[Task]:
     """
     if source.task_table is None:
         return []
+    check_inside(source.task_table, f"source {source.name}, task_table")
     path = data / source.task_table
     where = f"source {source.name}: task table {path}"
     try:

@@ -21,6 +21,8 @@ from chaffinch.columns import to_arrow, to_numpy, to_texts
 from chaffinch.decisions import Decisions, Rows
 from chaffinch.recipe.dedup import Dedup, Exact
 
+WHOLE = {"whole": ["prompt", "response"]}
+
 STORE_TEXTS = ["instruction", "input", "references", "messages"]
 
 
@@ -101,6 +103,11 @@ def run(
     return Decisions.join(parts)
 
 
+def _fields(rule: Exact) -> list[str]:
+    """What is compared: of whole rows prompt and response apart, so that no text slips from one into the other."""
+    return list(dict.fromkeys(part for field in rule.on for part in WHOLE.get(field, [field])))
+
+
 def _apply(
     rows: pa.Table, alive: Rows, rule: Exact, threads: int | None, progress: Callable[[int], object] | None
 ) -> Decisions:
@@ -118,7 +125,7 @@ def _apply(
         _core.exact_duplicates(
             rows.select(STORE_TEXTS),
             normal_form=rule.normal_form,
-            fields=list(rule.on),
+            fields=_fields(rule),
             rows=pa.array(alive),
             groups=groups,
             priority=pa.array(priority),

@@ -12,6 +12,7 @@ from chaffinch import _core
 from chaffinch.columns import to_numpy
 from chaffinch.decisions import Decisions
 from chaffinch.errors import RecipeError
+from chaffinch.readers import check_inside
 from chaffinch.recipe.select import SelectStep, TaskFile
 from chaffinch.store import Rows
 
@@ -69,12 +70,17 @@ class _Names:
 
 def _names(names: list[str] | TaskFile | None, data: Path) -> _Names | None:
     if isinstance(names, TaskFile):
+        check_inside(names.file, "select.tasks.file")
         path = data / names.file
         if not path.is_file():
             raise RecipeError(
                 f"select.tasks.file: no file {path}\nhint: put the list there, or name another with --set"
             )
-        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"select.tasks.file: {path} is not UTF-8: {error}") from None
+        names = [line.strip() for line in lines if line.strip()]
         if not names:
             raise RecipeError(f"select.tasks.file: {path} names no task")
     return _Names(names) if names is not None else None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,7 @@ def run(
     *,
     threads: int,
     advance: Callable[[int], object],
+    stopped: Event,
 ) -> list[Written]:
     """Writes each split's rows, in the order given, as files of `rows_per_file` rows; several files at a time.
 
@@ -81,12 +82,13 @@ def run(
         folder: an empty folder for the files.
         threads: files written at the same time; the bytes do not depend on it.
         advance: called with the number of rows written so far.
+        stopped: set when this fails or is interrupted; once set, writing ends at the next batch of each file.
 
     Returns:
         The files, in order.
     """
     writer = {"parquet": _write_parquet, "jsonl": _write_jsonl, "datasets": _write_arrow}[spec.format]
-    count = _Count(advance)
+    count = _Count(advance, stopped)
     jobs = []
     for split, order in splits.items():
         n_files = max(1, -(-len(order) // spec.rows_per_file))
@@ -105,17 +107,23 @@ def run(
         return Written(split, name, len(part), path.stat().st_size)
 
     with ThreadPoolExecutor(threads) as pool:
-        written = list(pool.map(write_one, jobs))
+        try:
+            written = list(pool.map(write_one, jobs))
+        except BaseException:
+            stopped.set()
+            raise
     if spec.format == "datasets":
         _describe_datasets(folder, written)
     return written
 
 
 class _Count:
-    def __init__(self, advance: Callable[[int], object]) -> None:
-        self._advance, self._done, self._lock = advance, 0, Lock()
+    def __init__(self, advance: Callable[[int], object], stopped: Event) -> None:
+        self._advance, self._stopped, self._done, self._lock = advance, stopped, 0, Lock()
 
     def add(self, rows: int) -> None:
+        if self._stopped.is_set():
+            raise InterruptedError("writing was stopped")
         with self._lock:
             self._done += rows
             self._advance(self._done)

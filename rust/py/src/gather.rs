@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arrow_array::builder::LargeStringBuilder;
 use arrow_array::types::UInt32Type;
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_json::LineDelimitedWriter;
+use arrow_json::WriterBuilder;
+use arrow_json::writer::LineDelimited;
 use arrow_schema::SchemaRef;
 use arrow_select::interleave::interleave;
 use chaffinch_core::hash::Hashes;
@@ -185,7 +186,8 @@ pub(crate) fn write_jsonl(
 
 fn json_lines(block: &RecordBatch) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
-    let mut writer = LineDelimitedWriter::new(&mut lines);
+    // A line without its null keys would hide columns from readers that take the first lines for the schema.
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut lines);
     writer.write(block)?;
     writer.finish()?;
     Ok(lines)
