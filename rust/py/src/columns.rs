@@ -135,6 +135,11 @@ impl Hashes for HashColumn {
         hash.copy_from_slice(array.value(index));
         hash
     }
+    fn together(&self, start: usize, rows: usize) -> Option<&[ContentHash]> {
+        let (array, index) = self.0.locate(start);
+        let (hashes, _) = array.value_data().as_chunks();
+        hashes.get(index..index + rows)
+    }
 }
 
 /// Numbers from an argument of a Python call: exactly the type asked for, and no nulls.
