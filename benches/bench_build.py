@@ -77,9 +77,7 @@ def main() -> None:
     print(f"new row numbers in {second['decided']:.2f} s (bar: 2 s at 5 M rows)")
     rate = second["written_bytes"] / second["write_seconds"] / 1e6  # type: ignore[operator]
     print(f"outputs written at {rate:.0f} MB/s (bar: 200)")
-    print(
-        f"peak anonymous memory {first['peak'] / 2**30:.2f} GiB first, {second['peak'] / 2**30:.2f} GiB second"
-    )  # type: ignore[operator]
+    print(f"peak anonymous memory {first['peak'] / 2**30:.2f} GiB first, {second['peak'] / 2**30:.2f} GiB second")  # type: ignore[operator]
 
 
 if __name__ == "__main__":

@@ -167,9 +167,7 @@ def polars(repeats: int) -> list[dict[str, Any]]:
         generated(), (pl.read_ndjson, pl.read_json), ("JSON lines", "JSON array"), strict=True
     ):
         folder = fresh("polars-out")
-        ours, _ = best(
-            repeats, lambda path=path, folder=folder: read_jobs([path], folder, os.cpu_count() or 1)
-        )
+        ours, _ = best(repeats, lambda path=path, folder=folder: read_jobs([path], folder, os.cpu_count() or 1))
         theirs, frame = best(repeats, lambda path=path, reader=reader: reader(path))
         table = pa.ipc.open_file(pa.memory_map(str(folder / f"{path.name}.arrow"))).read_all()
         assert pl.from_arrow(table["input"]).to_list() == frame["input"].to_list()
@@ -189,13 +187,9 @@ def hugging_face(repeats: int) -> list[dict[str, Any]]:
         source = Source(name="s", files=path.name)
         cache, theirs_cache = HERE / "stage-cache", HERE / "datasets-cache"
         clear = partial(remove, (cache, theirs_cache))
-        ours, shards = best(
-            repeats, lambda source=source, cache=cache: read_source(source, HERE, cache), clear
-        )
+        ours, shards = best(repeats, lambda source=source, cache=cache: read_source(source, HERE, cache), clear)
         inputs = table_of(shards)["input"].to_pylist()
-        load = partial(
-            datasets.load_dataset, "json", data_files=str(path), split="train", cache_dir=str(theirs_cache)
-        )
+        load = partial(datasets.load_dataset, "json", data_files=str(path), split="train", cache_dir=str(theirs_cache))
         theirs, loaded = best(1, load, clear)
         assert inputs == loaded["input"][:]
         del loaded, inputs
@@ -264,9 +258,7 @@ def main() -> None:
         "polars": pl.__version__,
     }
     (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / "read.json").write_text(
-        json.dumps({"machine": machine, "results": results}, indent=2)
-    )
+    (HERE / "results" / "read.json").write_text(json.dumps({"machine": machine, "results": results}, indent=2))
 
 
 if __name__ == "__main__":
