@@ -20,23 +20,23 @@ use crate::{Control, Error, Result};
 pub trait Labels: Sync {
     /// Number of rows.
     fn rows(&self) -> usize;
-    /// Codes the rows from `start` on, as many as there are `codes`, by asking `coder` about their labels: `None` for a null. A label may
+    /// Codes the rows from `start` on, as many as there are `codes`, by asking `encoder` about their labels: `None` for a null. A label may
     /// be asked about once and its code reused; a label that no row has must not be asked about.
-    fn code<'a>(&'a self, start: usize, codes: &mut [u32], coder: &mut Coder<Option<&'a str>>);
+    fn code<'a>(&'a self, start: usize, codes: &mut [u32], encoder: &mut Encoder<Option<&'a str>>);
 }
 
 impl<T: AsRef<str> + Sync> Labels for Vec<Option<T>> {
     fn rows(&self) -> usize {
         self.len()
     }
-    fn code<'a>(&'a self, start: usize, codes: &mut [u32], coder: &mut Coder<Option<&'a str>>) {
+    fn code<'a>(&'a self, start: usize, codes: &mut [u32], encoder: &mut Encoder<Option<&'a str>>) {
         for (label, code) in self[start..].iter().zip(codes) {
-            *code = coder.code(label.as_ref().map(AsRef::as_ref));
+            *code = encoder.code(label.as_ref().map(AsRef::as_ref));
         }
     }
 }
 
-/// What a [`Coder`] tells apart.
+/// What a [`Encoder`] tells apart.
 pub trait Value: Copy + Ord + Send + Sync {
     /// Equal values have equal hashes.
     fn hash(self) -> u64;
@@ -55,13 +55,13 @@ impl Value for u64 {
 }
 
 /// Numbers values in the order in which it is asked about them.
-pub struct Coder<T> {
+pub struct Encoder<T> {
     // With the hashes beside them, the values are not gone back to when the table grows.
     seen: HashTable<(u64, u32)>,
     values: Vec<T>,
 }
 
-impl<T: Value> Coder<T> {
+impl<T: Value> Encoder<T> {
     fn new() -> Self {
         Self { seen: HashTable::new(), values: Vec::new() }
     }
@@ -118,16 +118,16 @@ pub fn factorize(columns: &[&dyn Labels], control: &Control) -> Result<Factors> 
     let mut ranks: Vec<Vec<u32>> = Vec::new();
     let mut labels: Vec<Vec<Option<&str>>> = Vec::new();
     for &column in columns {
-        let own = Ranks::new(length, |start, codes, coder| column.code(start, codes, coder), control)?;
+        let own = Ranks::new(length, |start, codes, encoder| column.code(start, codes, encoder), control)?;
         if ranks.is_empty() {
             ranks.push((0..own.distinct.len() as u64).map(rank).collect());
             tuples = Ranks { codes: own.codes, distinct: Vec::new(), seen: own.seen };
         } else {
             // Ranks on the left, ranks on the right: the order of the pairs is the order of the tuples.
             let pair = |row: usize| u64::from(tuples.codes[row]) << 32 | u64::from(own.codes[row]);
-            let code = |start: usize, codes: &mut [u32], coder: &mut Coder<u64>| {
+            let code = |start: usize, codes: &mut [u32], encoder: &mut Encoder<u64>| {
                 for (row, code) in (start..).zip(codes) {
-                    *code = coder.code(pair(row));
+                    *code = encoder.code(pair(row));
                 }
             };
             tuples = Ranks::new(length, code, control)?;
@@ -180,7 +180,7 @@ impl<T: Value> Ranks<T> {
     /// `code` fills in the codes of the rows from its first argument on.
     fn new(
         length: usize,
-        code: impl Fn(usize, &mut [u32], &mut Coder<T>) + Sync,
+        code: impl Fn(usize, &mut [u32], &mut Encoder<T>) + Sync,
         control: &Control,
     ) -> Result<Self> {
         // Few segments, so that a label is met as new only a few times; several to a thread, so that none waits long for the last one.
@@ -190,12 +190,12 @@ impl<T: Value> Ranks<T> {
             .par_chunks_mut(segment)
             .enumerate()
             .map(|(number, codes)| {
-                let mut coder = Coder::new();
+                let mut encoder = Encoder::new();
                 let mut seen: Vec<Seen> = Vec::new();
                 for (block, codes) in (0..).zip(codes.chunks_mut(BLOCK)) {
                     let start = number * segment + block * BLOCK;
-                    code(start, codes, &mut coder);
-                    seen.resize(coder.values.len(), Seen::NEVER);
+                    code(start, codes, &mut encoder);
+                    seen.resize(encoder.values.len(), Seen::NEVER);
                     for (row, &code) in (start as u64..).zip(codes.iter()) {
                         let seen = &mut seen[code as usize];
                         if seen.rows == 0 {
@@ -205,7 +205,7 @@ impl<T: Value> Ranks<T> {
                     }
                     control.advance(codes.len() as u64)?;
                 }
-                Ok((coder.values, seen))
+                Ok((encoder.values, seen))
             })
             .collect::<Result<Vec<_>>>()?;
         let mut order: Vec<(T, usize, usize)> = (0..)

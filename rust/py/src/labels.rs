@@ -5,7 +5,7 @@ use arrow_array::types::ArrowDictionaryKeyType;
 use arrow_array::{Array, ArrayRef, DictionaryArray, StringArrayType, downcast_dictionary_array};
 use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
-use chaffinch_core::factorize::{Coder, Labels};
+use chaffinch_core::factorize::{Encoder, Labels};
 
 use crate::columns::Chunks;
 use crate::error::Result;
@@ -36,7 +36,7 @@ impl Labels for LabelColumn {
         self.0.len()
     }
 
-    fn code<'a>(&'a self, start: usize, codes: &mut [u32], coder: &mut Coder<Option<&'a str>>) {
+    fn code<'a>(&'a self, start: usize, codes: &mut [u32], encoder: &mut Encoder<Option<&'a str>>) {
         let mut row = start;
         let mut rest = codes;
         while !rest.is_empty() {
@@ -45,34 +45,34 @@ impl Labels for LabelColumn {
             row += codes.len();
             rest = after;
             downcast_dictionary_array!(
-                array => code_dictionary(array, index, codes, coder),
-                DataType::Utf8 => code_texts(array.as_string::<i32>(), index, codes, coder),
-                DataType::LargeUtf8 => code_texts(array.as_string::<i64>(), index, codes, coder),
-                _ => code_texts(array.as_string_view(), index, codes, coder),
+                array => code_dictionary(array, index, codes, encoder),
+                DataType::Utf8 => code_texts(&array.as_string::<i32>(), index, codes, encoder),
+                DataType::LargeUtf8 => code_texts(&array.as_string::<i64>(), index, codes, encoder),
+                _ => code_texts(&array.as_string_view(), index, codes, encoder),
             );
         }
     }
 }
 
 fn code_texts<'a>(
-    texts: impl StringArrayType<'a>,
+    texts: &impl StringArrayType<'a>,
     start: usize,
     codes: &mut [u32],
-    coder: &mut Coder<Option<&'a str>>,
+    encoder: &mut Encoder<Option<&'a str>>,
 ) {
     for (index, code) in (start..).zip(codes) {
-        *code = coder.code(texts.is_valid(index).then(|| texts.value(index)));
+        *code = encoder.code(texts.is_valid(index).then(|| texts.value(index)));
     }
 }
 
-/// No code of a [`Coder`], which has fewer than there are rows.
+/// No code of a [`Encoder`], which has fewer than there are rows.
 const UNKNOWN: u32 = u32::MAX;
 
 fn code_dictionary<'a, K: ArrowDictionaryKeyType>(
     array: &'a DictionaryArray<K>,
     start: usize,
     codes: &mut [u32],
-    coder: &mut Coder<Option<&'a str>>,
+    encoder: &mut Encoder<Option<&'a str>>,
 ) {
     let (keys, values) = (array.keys(), array.values());
     let label = |key: usize| values.is_valid(key).then(|| text(values, key));
@@ -80,18 +80,18 @@ fn code_dictionary<'a, K: ArrowDictionaryKeyType>(
     if values.len() > codes.len() {
         // Not worth a list of them all: a slice of a few rows comes with the whole dictionary.
         for (index, code) in (start..).zip(codes) {
-            *code = coder.code(key(index).and_then(label));
+            *code = encoder.code(key(index).and_then(label));
         }
         return;
     }
     let mut known = vec![UNKNOWN; values.len()];
     for (index, code) in (start..).zip(codes) {
         *code = match key(index) {
-            None => coder.code(None),
+            None => encoder.code(None),
             Some(key) => {
                 let known = &mut known[key];
                 if *known == UNKNOWN {
-                    *known = coder.code(label(key));
+                    *known = encoder.code(label(key));
                 }
                 *known
             }
