@@ -2,6 +2,7 @@
 
 import json
 import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -36,13 +37,25 @@ def timed(work: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:
     return best, answer
 
 
+def alternating(works: dict[str, Callable[[], Any]], repeats: int = 5) -> dict[str, float]:
+    """The median time of each in seconds, all of them once per round: what else the machine does falls on all alike."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(repeats):
+        for name, work in works.items():
+            started = time.perf_counter()
+            answer = work()
+            times[name].append(time.perf_counter() - started)
+            del answer
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
 def report(rows: dict[str, float], ours: str, bars: dict[str, float] | None = None) -> None:
     """Prints times and how many times faster `ours` is, with the bar where there is one."""
     for name, seconds in rows.items():
         ratio = seconds / rows[ours]
         bar = (bars or {}).get(name)
         verdict = "" if bar is None else f"   bar {bar:g}x: {'met' if ratio >= bar else 'MISSED'}"
-        print(f"  {name:<38} {seconds:8.3f} s   {ratio:7.2f}x{verdict}")
+        print(f"  {name:<44} {seconds:8.3f} s   {ratio:7.2f}x{verdict}")
 
 
 PEAK = """

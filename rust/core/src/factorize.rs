@@ -3,8 +3,11 @@
 //! *Order*: codes are ranks. Code 0 is the smallest tuple, compared column by column, byte by byte, a null before every text. So codes
 //! depend on the set of tuples alone, not on the order of rows, chunks or threads.
 //!
-//! *Cost*: a hash look-up per row and column, saved where a row repeats the one above it (rows come sorted by source and task); 8 bytes a
-//! row while it runs, 4 of which are the answer.
+//! *Method*: rows are cut into a few long segments, each coded in the order in which its labels come; then the segments' distinct labels
+//! are sorted together and the codes replaced by ranks. A column that already has codes, such as Arrow's dictionaries, looks at each
+//! label once rather than at each row's.
+//!
+//! *Cost*: a hash look-up per row and column; 4 bytes a row, which are the answer, and some 50 a distinct label and segment.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -17,16 +20,65 @@ use crate::{Control, Error, Result};
 pub trait Labels: Sync {
     /// Number of rows.
     fn rows(&self) -> usize;
-    /// The label of `row`, `None` where it is null.
-    fn label(&self, row: usize) -> Option<&str>;
+    /// Codes the rows from `start` on, as many as there are `codes`, by asking `encoder` about their labels: `None` for a null. A label may
+    /// be asked about once and its code reused; a label that no row has must not be asked about.
+    fn code<'a>(&'a self, start: usize, codes: &mut [u32], encoder: &mut Encoder<Option<&'a str>>);
 }
 
 impl<T: AsRef<str> + Sync> Labels for Vec<Option<T>> {
     fn rows(&self) -> usize {
         self.len()
     }
-    fn label(&self, row: usize) -> Option<&str> {
-        self[row].as_ref().map(AsRef::as_ref)
+    fn code<'a>(&'a self, start: usize, codes: &mut [u32], encoder: &mut Encoder<Option<&'a str>>) {
+        for (label, code) in self[start..].iter().zip(codes) {
+            *code = encoder.code(label.as_ref().map(AsRef::as_ref));
+        }
+    }
+}
+
+/// What a [`Encoder`] tells apart.
+pub trait Value: Copy + Ord + Send + Sync {
+    /// Equal values have equal hashes.
+    fn hash(self) -> u64;
+}
+
+impl Value for Option<&str> {
+    fn hash(self) -> u64 {
+        self.map_or(0, |text| xxh3_64(text.as_bytes()))
+    }
+}
+
+impl Value for u64 {
+    fn hash(self) -> u64 {
+        xxh3_64(&self.to_le_bytes())
+    }
+}
+
+/// Numbers values in the order in which it is asked about them.
+pub struct Encoder<T> {
+    // With the hashes beside them, the values are not gone back to when the table grows.
+    seen: HashTable<(u64, u32)>,
+    values: Vec<T>,
+}
+
+impl<T: Value> Encoder<T> {
+    fn new() -> Self {
+        Self { seen: HashTable::new(), values: Vec::new() }
+    }
+
+    /// The number of `value`.
+    pub fn code(&mut self, value: T) -> u32 {
+        let hash = value.hash();
+        let is_value = |&(other, at): &(u64, u32)| other == hash && self.values[at as usize] == value;
+        match self.seen.entry(hash, is_value, |&(hash, _)| hash) {
+            Entry::Occupied(found) => found.get().1,
+            Entry::Vacant(free) => {
+                let at = rank(self.values.len() as u64);
+                free.insert((hash, at));
+                self.values.push(value);
+                at
+            }
+        }
     }
 }
 
@@ -61,48 +113,38 @@ pub fn factorize(columns: &[&dyn Labels], control: &Control) -> Result<Factors> 
     if u32::try_from(length).is_err() {
         return Err(Error::TooManyRows { rows: length as u64 });
     }
-    let mut codes: Vec<u32> = Vec::new();
-    // tuples[column][code] is a rank among that column's own labels.
-    let mut tuples: Vec<Vec<u32>> = Vec::new();
+    let mut tuples = Ranks::<u64>::default();
+    // ranks[column][code] is a rank among that column's own labels.
+    let mut ranks: Vec<Vec<u32>> = Vec::new();
     let mut labels: Vec<Vec<Option<&str>>> = Vec::new();
     for &column in columns {
-        let (ranks, distinct) = ranks(
-            length,
-            |row| column.label(row),
-            |label| label.map_or(0, |text| xxh3_64(text.as_bytes())),
-            control,
-        )?;
-        if tuples.is_empty() {
-            codes = ranks;
-            tuples.push((0..distinct.len() as u64).map(rank).collect());
+        let own = Ranks::new(length, |start, codes, encoder| column.code(start, codes, encoder), control)?;
+        if ranks.is_empty() {
+            ranks.push((0..own.distinct.len() as u64).map(rank).collect());
+            tuples = Ranks { codes: own.codes, distinct: Vec::new(), seen: own.seen };
         } else {
             // Ranks on the left, ranks on the right: the order of the pairs is the order of the tuples.
-            let (paired, pairs) = self::ranks(
-                length,
-                |row| u64::from(codes[row]) << 32 | u64::from(ranks[row]),
-                |pair| xxh3_64(&pair.to_le_bytes()),
-                control,
-            )?;
-            codes = paired;
-            for earlier in &mut tuples {
-                *earlier = pairs.iter().map(|pair| earlier[rank(pair >> 32) as usize]).collect();
+            let pair = |row: usize| u64::from(tuples.codes[row]) << 32 | u64::from(own.codes[row]);
+            let code = |start: usize, codes: &mut [u32], encoder: &mut Encoder<u64>| {
+                for (row, code) in (start..).zip(codes) {
+                    *code = encoder.code(pair(row));
+                }
+            };
+            tuples = Ranks::new(length, code, control)?;
+            for earlier in &mut ranks {
+                *earlier = tuples.distinct.iter().map(|pair| earlier[rank(pair >> 32) as usize]).collect();
             }
-            tuples.push(pairs.iter().map(|pair| rank(pair & u64::from(u32::MAX))).collect());
+            ranks.push(tuples.distinct.iter().map(|pair| rank(pair & u64::from(u32::MAX))).collect());
         }
-        labels.push(distinct);
-    }
-    let distinct = tuples.first().map_or(0, Vec::len);
-    let (mut rows, mut first) = (vec![0u64; distinct], vec![0u32; distinct]);
-    for (row, &code) in codes.iter().enumerate().rev() {
-        rows[code as usize] += 1;
-        first[code as usize] = rank(row as u64);
+        labels.push(own.distinct);
     }
     let values = labels
         .iter()
-        .zip(&tuples)
+        .zip(&ranks)
         .map(|(labels, column)| column.iter().map(|&rank| labels[rank as usize].map(str::to_owned)).collect())
         .collect();
-    Ok(Factors { codes, values, rows, first })
+    let (rows, first) = tuples.seen.iter().map(|seen| (u64::from(seen.rows), seen.first)).unzip();
+    Ok(Factors { codes: tuples.codes, values, rows, first })
 }
 
 /// There are at most as many distinct values as rows, and those fit (checked on entry).
@@ -110,55 +152,90 @@ fn rank(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// The rank of every row's value among the distinct values, and these in order.
-fn ranks<T: Copy + Ord + Send + Sync>(
-    length: usize,
-    value: impl Fn(usize) -> T + Sync,
-    hash: impl Fn(T) -> u64 + Sync,
-    control: &Control,
-) -> Result<(Vec<u32>, Vec<T>)> {
-    let mut codes = vec![0u32; length];
-    let blocks = codes
-        .par_chunks_mut(BLOCK)
-        .enumerate()
-        .map(|(block, codes)| {
-            let mut seen: HashTable<u32> = HashTable::new();
-            let mut values: Vec<T> = Vec::new();
-            let mut last: Option<(T, u32)> = None;
-            for (offset, code) in codes.iter_mut().enumerate() {
-                let this = value(block * BLOCK + offset);
-                *code = match last {
-                    Some((value, code)) if value == this => code,
-                    _ => {
-                        let is_this = |&at: &u32| values[at as usize] == this;
-                        match seen.entry(hash(this), is_this, |&at| hash(values[at as usize])) {
-                            Entry::Occupied(found) => *found.get(),
-                            Entry::Vacant(free) => {
-                                let at = rank(values.len() as u64);
-                                free.insert(at);
-                                values.push(this);
-                                at
-                            }
+/// The rows that have a value.
+#[derive(Clone, Copy)]
+struct Seen {
+    rows: u32,
+    first: u32,
+}
+
+impl Seen {
+    const NEVER: Self = Self { rows: 0, first: u32::MAX };
+}
+
+/// The rank of every row's value among the distinct values, these in order, and where each was seen.
+struct Ranks<T> {
+    codes: Vec<u32>,
+    distinct: Vec<T>,
+    seen: Vec<Seen>,
+}
+
+impl<T> Default for Ranks<T> {
+    fn default() -> Self {
+        Self { codes: Vec::new(), distinct: Vec::new(), seen: Vec::new() }
+    }
+}
+
+impl<T: Value> Ranks<T> {
+    /// `code` fills in the codes of the rows from its first argument on.
+    fn new(
+        length: usize,
+        code: impl Fn(usize, &mut [u32], &mut Encoder<T>) + Sync,
+        control: &Control,
+    ) -> Result<Self> {
+        // Few segments, so that a label is met as new only a few times; several to a thread, so that none waits long for the last one.
+        let segment = length.div_ceil(4 * rayon::current_num_threads()).next_multiple_of(BLOCK).max(BLOCK);
+        let mut codes = vec![0u32; length];
+        let segments = codes
+            .par_chunks_mut(segment)
+            .enumerate()
+            .map(|(number, codes)| {
+                let mut encoder = Encoder::new();
+                let mut seen: Vec<Seen> = Vec::new();
+                for (block, codes) in (0..).zip(codes.chunks_mut(BLOCK)) {
+                    let start = number * segment + block * BLOCK;
+                    code(start, codes, &mut encoder);
+                    seen.resize(encoder.values.len(), Seen::NEVER);
+                    for (row, &code) in (start as u64..).zip(codes.iter()) {
+                        let seen = &mut seen[code as usize];
+                        if seen.rows == 0 {
+                            seen.first = rank(row);
                         }
+                        seen.rows += 1;
                     }
-                };
-                last = Some((this, *code));
+                    control.advance(codes.len() as u64)?;
+                }
+                Ok((encoder.values, seen))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut order: Vec<(T, usize, usize)> = (0..)
+            .zip(&segments)
+            .flat_map(|(segment, (values, _))| {
+                (0..).zip(values).map(move |(code, &value)| (value, segment, code))
+            })
+            .collect();
+        order.par_sort_unstable();
+        let mut distinct: Vec<T> = Vec::new();
+        let mut seen: Vec<Seen> = Vec::new();
+        let mut ranks: Vec<Vec<u32>> = segments.iter().map(|(values, _)| vec![0; values.len()]).collect();
+        for (value, segment, code) in order {
+            if distinct.last() != Some(&value) {
+                distinct.push(value);
+                seen.push(Seen::NEVER);
             }
-            control.advance(codes.len() as u64)?;
-            Ok(values)
-        })
-        .collect::<Result<Vec<Vec<T>>>>()?;
-    let mut distinct: Vec<T> = blocks.concat();
-    distinct.par_sort_unstable();
-    distinct.dedup();
-    codes.par_chunks_mut(BLOCK).zip(&blocks).for_each(|(codes, values)| {
-        let ranks: Vec<u32> =
-            values.iter().map(|value| rank(distinct.partition_point(|other| other < value) as u64)).collect();
-        for code in codes {
-            *code = ranks[*code as usize];
+            let here = segments[segment].1[code];
+            if let Some(all) = seen.last_mut() {
+                *all = Seen { rows: all.rows + here.rows, first: all.first.min(here.first) };
+            }
+            ranks[segment][code] = rank(distinct.len() as u64 - 1);
         }
-    });
-    Ok((codes, distinct))
+        codes.par_chunks_mut(segment).zip(&ranks).for_each(|(codes, ranks)| {
+            for code in codes {
+                *code = ranks[*code as usize];
+            }
+        });
+        Ok(Self { codes, distinct, seen })
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,11 @@ pub trait Hashes: Sync {
     fn len(&self) -> usize;
     /// The hash of `row`.
     fn get(&self, row: usize) -> ContentHash;
+    /// The hashes of the `rows` rows from `start` on, where they lie together in memory: reading them so saves a call for each.
+    fn together(&self, start: usize, rows: usize) -> Option<&[ContentHash]> {
+        let _ = (start, rows);
+        None
+    }
     /// Whether there are no rows.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -31,6 +36,9 @@ impl Hashes for Vec<ContentHash> {
     }
     fn get(&self, row: usize) -> ContentHash {
         self[row]
+    }
+    fn together(&self, start: usize, rows: usize) -> Option<&[ContentHash]> {
+        self.as_slice().get(start..start + rows)
     }
 }
 

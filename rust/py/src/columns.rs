@@ -9,7 +9,6 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType};
 use chaffinch_core::Error;
-use chaffinch_core::factorize::Labels;
 use chaffinch_core::hash::{ContentHash, Hashes};
 use chaffinch_core::text::{Conversations, Texts, Turn};
 use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
@@ -18,7 +17,7 @@ use rayon::prelude::*;
 use crate::error::Result;
 
 /// Row number -> chunk. A table of 1,613 mapped files has as many chunks, so a plain search per row would cost more than the row.
-struct Chunks<A> {
+pub(crate) struct Chunks<A> {
     arrays: Vec<A>,
     starts: Vec<usize>,
     first_chunk_of_block: Vec<u32>,
@@ -27,7 +26,7 @@ struct Chunks<A> {
 const BLOCK_BITS: u32 = 12;
 
 impl<A: Array> Chunks<A> {
-    fn new(arrays: Vec<A>) -> Self {
+    pub(crate) fn new(arrays: Vec<A>) -> Self {
         let arrays: Vec<A> = arrays.into_iter().filter(|array| !array.is_empty()).collect();
         let mut starts = Vec::with_capacity(arrays.len() + 1);
         let mut rows = 0;
@@ -47,11 +46,11 @@ impl<A: Array> Chunks<A> {
         Self { arrays, starts, first_chunk_of_block }
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    fn locate(&self, row: usize) -> (&A, usize) {
+    pub(crate) fn locate(&self, row: usize) -> (&A, usize) {
         let mut chunk = self.first_chunk_of_block[row >> BLOCK_BITS] as usize;
         while row >= self.starts[chunk + 1] {
             chunk += 1;
@@ -105,15 +104,6 @@ impl Texts for TextColumn {
     }
 }
 
-impl Labels for TextColumn {
-    fn rows(&self) -> usize {
-        self.0.len()
-    }
-    fn label(&self, row: usize) -> Option<&str> {
-        self.text(row)
-    }
-}
-
 /// A column of content hashes: `fixed_size_binary[16]` without nulls.
 pub(crate) struct HashColumn(Chunks<FixedSizeBinaryArray>);
 
@@ -144,6 +134,11 @@ impl Hashes for HashColumn {
         let mut hash = ContentHash::default();
         hash.copy_from_slice(array.value(index));
         hash
+    }
+    fn together(&self, start: usize, rows: usize) -> Option<&[ContentHash]> {
+        let (array, index) = self.0.locate(start);
+        let (hashes, _) = array.value_data().as_chunks();
+        hashes.get(index..index + rows)
     }
 }
 

@@ -8,8 +8,8 @@ use chaffinch_core::factorize as core;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyTable};
 
-use crate::columns::TextColumn;
 use crate::error::BorderError;
+use crate::labels::LabelColumn;
 use crate::{answer, door};
 
 /// Codes rows by their tuples of labels: `(codes, tuples, counts)`.
@@ -23,10 +23,11 @@ pub(crate) fn factorize(
 ) -> PyResult<(PyArray, PyTable, PyTable)> {
     let (batches, schema) = columns.into_inner();
     let factors = door::enter(py, threads, progress, |control| {
-        let texts = (0..schema.fields().len())
-            .map(|index| TextColumn::new(batches.iter().map(|batch| batch.column(index).clone()).collect()))
+        let columns = (0..schema.fields().len())
+            .map(|index| LabelColumn::new(batches.iter().map(|batch| batch.column(index).clone()).collect()))
             .collect::<Result<Vec<_>, _>>()?;
-        let labels: Vec<&dyn core::Labels> = texts.iter().map(|column| column as &dyn core::Labels).collect();
+        let labels: Vec<&dyn core::Labels> =
+            columns.iter().map(|column| column as &dyn core::Labels).collect();
         Ok(core::factorize(&labels, control)?)
     })?;
     let fields = schema.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8View, true));
