@@ -62,13 +62,13 @@ pub(crate) fn in_order<B: Send, P: Send>(
                 *number += 1;
                 (*number - 1, block)
             };
-            let made = make(&block);
+            let parsed = make(&block);
             used = Some(block);
-            held(&order.turn).waiting.insert(number, made);
+            held(&order.turn).waiting.insert(number, parsed);
             let mut is_writer = false;
-            while let Some(made) = order.take(is_writer) {
+            while let Some(parsed) = order.take(is_writer) {
                 is_writer = true;
-                held(&write)(made)?;
+                held(&write)(parsed)?;
             }
         }
         Ok(())
