@@ -15,8 +15,10 @@ use crate::decompress::{Stream, at};
 use crate::error::Result;
 use crate::shard_file::temporary_beside;
 
-/// About this much text is parsed at a time by one thread.
-pub(crate) const BLOCK_BYTES: usize = 16 << 20;
+/// About this much text is parsed at a time by one thread: it stays in the cache from being read to being written.
+const BLOCK_BYTES: usize = 2 << 20;
+/// This much of a file is looked at to see what it is; what is no larger is read at once.
+pub(crate) const HEAD_BYTES: usize = 16 << 20;
 
 /// Records, and the bytes in which they lie.
 pub(crate) struct Block<'d> {
@@ -36,7 +38,9 @@ fn shown(bytes: &[u8]) -> Vec<u8> {
 /// The lines of a stream.
 pub(crate) struct LineBlocks<'c> {
     stream: Stream<'c>,
+    /// What was read and is in no block yet lies behind `carried`.
     carry: Vec<u8>,
+    carried: usize,
     line: u64,
     finished: bool,
 }
@@ -44,29 +48,53 @@ pub(crate) struct LineBlocks<'c> {
 impl<'c> LineBlocks<'c> {
     /// `head` is what was read of the stream already.
     pub(crate) fn new(stream: Stream<'c>, head: Vec<u8>) -> Self {
-        Self { stream, carry: head, line: 1, finished: false }
+        Self { stream, carry: head, carried: 0, line: 1, finished: false }
     }
 
-    /// The next block, `None` at the end.
-    pub(crate) fn next(&mut self) -> Result<Option<Block<'static>>> {
+    /// Appends to `buffer` until it has `length` bytes or the stream ends.
+    fn fill(&mut self, buffer: &mut Vec<u8>, length: usize) -> Result<()> {
+        let rest = &self.carry[self.carried..];
+        let taken = rest.len().min(length.saturating_sub(buffer.len()));
+        buffer.extend_from_slice(&rest[..taken]);
+        self.carried += taken;
+        self.stream.fill(buffer, length)
+    }
+
+    /// Takes what follows the first `used` bytes of `buffer` back.
+    fn put_back(&mut self, buffer: &mut Vec<u8>, used: usize) {
+        let rest = &buffer[used..];
+        if self.carried < self.carry.len() {
+            self.carried -= rest.len();
+        } else {
+            self.carry.clear();
+            self.carry.extend_from_slice(rest);
+            self.carried = 0;
+        }
+        buffer.truncate(used);
+    }
+
+    /// The next block, `None` at the end; in the memory of `spent`, if that is given.
+    pub(crate) fn next(&mut self, spent: Option<Block<'static>>) -> Result<Option<Block<'static>>> {
         if self.finished {
             return Ok(None);
         }
-        let mut buffer = std::mem::take(&mut self.carry);
+        let (mut buffer, mut records) =
+            spent.map_or_else(Default::default, |block| (block.bytes.into_owned(), block.records));
+        buffer.clear();
+        records.clear();
         let mut wanted = BLOCK_BYTES;
-        let mut records = Vec::new();
         loop {
-            self.stream.fill(&mut buffer, wanted)?;
-            let whole = self.stream.ended && !self.stream.broken;
+            self.fill(&mut buffer, wanted)?;
+            let ended = self.stream.ended && self.carried == self.carry.len();
+            let whole = ended && !self.stream.broken;
             let used = cut::lines(&buffer, &mut self.line, whole, &mut records);
-            if self.stream.ended {
+            if ended {
                 self.finished = true;
                 let lost = self.stream.broken.then(|| (self.line, shown(&buffer[used..]), TRUNCATED));
                 return Ok(Some(Block { bytes: Cow::Owned(buffer), records, lost }));
             }
             if used > 0 {
-                self.carry = buffer[used..].to_vec();
-                buffer.truncate(used);
+                self.put_back(&mut buffer, used);
                 return Ok(Some(Block { bytes: Cow::Owned(buffer), records, lost: None }));
             }
             if buffer.len() > MAX_RECORD_BYTES {
@@ -87,6 +115,7 @@ impl<'c> LineBlocks<'c> {
             self.stream.fill(&mut piece, 1 << 20)?;
             if let Some(newline) = piece.iter().position(|&byte| byte == b'\n') {
                 self.carry = piece[newline + 1..].to_vec();
+                self.carried = 0;
                 return Ok(());
             }
         }
@@ -134,7 +163,7 @@ impl Deref for Document {
 impl Document {
     /// Whether the document is read at once, progress and all, and its packing was not damaged.
     pub(crate) fn is_one_sound_block(&self) -> bool {
-        !self.broken && self.len() <= BLOCK_BYTES && self.reported >= self.len()
+        !self.broken && self.len() <= HEAD_BYTES && self.reported >= self.len()
     }
 
     /// The rest of `stream` behind `head`, without the `mark` bytes of its byte order mark; `output` names the folder to unpack in.

@@ -13,6 +13,7 @@ mod error;
 mod factorize;
 mod format;
 mod gather;
+mod in_order;
 mod labels;
 mod read;
 mod read_plan;

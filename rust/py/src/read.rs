@@ -18,11 +18,12 @@ use pyo3_arrow::input::AnyArray;
 use pyo3_arrow::{PyArray, PyRecordBatchReader};
 use rayon::prelude::*;
 
-use crate::blocks::{BLOCK_BYTES, Block, Document, ElementBlocks, LineBlocks};
+use crate::blocks::{Block, Document, ElementBlocks, HEAD_BYTES, LineBlocks};
 use crate::columns::TextColumn;
 use crate::decompress::{Stream, at};
 use crate::door;
 use crate::error::Result;
+use crate::in_order::in_order;
 use crate::read_plan::{Kind, Plans, SourcePlan};
 use crate::shard::{Parsed, Place, ShardBuilder};
 use crate::shard_file::{ShardWriter, Summary};
@@ -211,7 +212,7 @@ fn read_stream(
 ) -> Result<Summary> {
     let mut writer = ShardWriter::create(&job.output, &job.quarantine)?;
     let mut head = Vec::new();
-    stream.fill(&mut head, BLOCK_BYTES)?;
+    stream.fill(&mut head, HEAD_BYTES)?;
     let mark = if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     let text = &head[mark..];
     let mut count = |note: Note| *writer.summary.notes.entry(note).or_default() += 1;
@@ -244,7 +245,7 @@ fn read_stream(
         head.drain(..mark);
         let place = if job.elements { Place::Element } else { Place::Line };
         let mut lines = LineBlocks::new(stream, head);
-        reader.blocks(kind, &Facts::default(), place, None, || lines.next(), &mut writer)?;
+        reader.blocks(kind, &Facts::default(), place, None, |used| lines.next(used), &mut writer)?;
     } else {
         let document = Document::new(stream, head, mark, &job.path, &job.output)?;
         reader.document(kind, container, &document, &mut writer)?;
@@ -290,7 +291,7 @@ impl FileReader<'_> {
             }
         };
         let mut reported = document.reported;
-        let mut next = || -> Result<Option<Block<'_>>> {
+        let next = |_| -> Result<Option<Block<'_>>> {
             let block = blocks.next();
             if let Some(block) = &block {
                 let behind = block.bytes.len().saturating_sub(reported);
@@ -299,40 +300,22 @@ impl FileReader<'_> {
             }
             Ok(block)
         };
-        self.blocks(kind, &facts, place, problem, &mut next, writer)
+        self.blocks(kind, &facts, place, problem, next, writer)
     }
 
-    /// Parses blocks `width` at a time while the next ones are cut, and writes them in order.
+    /// Parses blocks on `width` threads, and writes them in order.
     fn blocks<'d>(
         &self,
         kind: Kind,
         facts: &Facts,
         place: Place,
         problem: Option<&'static str>,
-        mut next: impl FnMut() -> Result<Option<Block<'d>>> + Send,
+        next: impl FnMut(Option<Block<'d>>) -> Result<Option<Block<'d>>> + Send,
         writer: &mut ShardWriter,
     ) -> Result<()> {
         let plan = self.plans.of(kind);
-        let mut window = || -> Result<Vec<Block<'d>>> {
-            let mut blocks = Vec::new();
-            while blocks.len() < self.width
-                && let Some(block) = next()?
-            {
-                blocks.push(block);
-            }
-            Ok(blocks)
-        };
-        let mut blocks = window()?;
-        while !blocks.is_empty() {
-            let parse = |block: &Block<'_>| self.parse(plan, facts, place, problem, block);
-            let (following, parsed): (_, Vec<Parsed>) =
-                rayon::join(&mut window, || blocks.par_iter().map(parse).collect());
-            for parsed in parsed {
-                writer.write(parsed)?;
-            }
-            blocks = following?;
-        }
-        Ok(())
+        let parse = |block: &Block<'_>| self.parse(plan, facts, place, problem, block);
+        in_order(self.width, next, parse, |parsed| writer.write(parsed))
     }
 
     fn parse(
@@ -388,7 +371,7 @@ impl FileReader<'_> {
             }
             writer.write(builder.finish())?;
             head.clear();
-            stream.fill(&mut head, BLOCK_BYTES)?;
+            stream.fill(&mut head, HEAD_BYTES)?;
         }
         if stream.broken {
             reader.cut_off(&mut builder);

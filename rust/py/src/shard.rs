@@ -65,29 +65,32 @@ pub(crate) static QUARANTINE: LazyLock<SchemaRef> = LazyLock::new(|| {
 #[derive(Default)]
 struct RunBuilder {
     builder: StringViewBuilder,
-    text: Option<String>,
+    /// The text of the run, unless it is null; its memory is used again for the next.
+    text: String,
+    is_null: bool,
     hash: ContentHash,
     rows: usize,
 }
 
 impl RunBuilder {
     fn push(&mut self, text: Option<&str>) {
-        if self.rows > 0 && self.text.as_deref() != text {
+        if self.rows > 0 && (!self.is_null).then_some(self.text.as_str()) != text {
             self.flush();
         }
         if self.rows == 0 {
-            self.text = text.map(str::to_owned);
+            self.text.clear();
+            self.text.push_str(text.unwrap_or_default());
+            self.is_null = text.is_none();
             self.hash = optional_hash(text);
         }
         self.rows += 1;
     }
 
     fn flush(&mut self) {
-        match &self.text {
-            Some(text) => {
-                self.builder.try_append_value_n(text, self.rows).expect("a record is shorter than 4 GiB");
-            }
-            None => (0..self.rows).for_each(|_| self.builder.append_null()),
+        if self.is_null {
+            (0..self.rows).for_each(|_| self.builder.append_null());
+        } else if self.rows > 0 {
+            self.builder.try_append_value_n(&self.text, self.rows).expect("a record is shorter than 4 GiB");
         }
         self.rows = 0;
     }

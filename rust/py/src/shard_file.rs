@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, Schema};
-use chaffinch_core::hash::Map;
 use chaffinch_core::read::Note;
 
 use crate::decompress::at;
@@ -77,7 +76,7 @@ pub(crate) struct ShardWriter {
     rows: ArrowFile,
     quarantine: Option<ArrowFile>,
     quarantine_path: PathBuf,
-    ids: Map<u64, ()>,
+    ids: Vec<u64>,
     pub(crate) summary: Summary,
 }
 
@@ -96,7 +95,7 @@ impl ShardWriter {
             rows: ArrowFile::create(output, &ROWS)?,
             quarantine: None,
             quarantine_path: quarantine.to_owned(),
-            ids: Map::default(),
+            ids: Vec::new(),
             summary: Summary::default(),
         })
     }
@@ -115,9 +114,7 @@ impl ShardWriter {
             }
             self.summary.rejected += batch.num_rows() as u64;
         }
-        for id in parsed.ids {
-            self.summary.duplicate_ids += u64::from(self.ids.insert(id, ()).is_some());
-        }
+        self.ids.extend(parsed.ids);
         for (note, count) in parsed.notes {
             *self.summary.notes.entry(note).or_default() += count;
         }
@@ -125,7 +122,11 @@ impl ShardWriter {
     }
 
     /// Makes the files appear, the quarantine first: whoever sees the rows sees it too.
-    pub(crate) fn finish(self) -> Result<Summary> {
+    pub(crate) fn finish(mut self) -> Result<Summary> {
+        let ids = self.ids.len();
+        self.ids.sort_unstable();
+        self.ids.dedup();
+        self.summary.duplicate_ids = (ids - self.ids.len()) as u64;
         if let Some(quarantine) = self.quarantine {
             quarantine.finish()?;
         }

@@ -9,6 +9,11 @@ use super::entries::{Entries, Value};
 /// Writes `text` as a JSON string.
 fn write_string(out: &mut String, text: &str) {
     out.push('"');
+    if !text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for character in text.chars() {
         match character {
             '"' => out.push_str("\\\""),

@@ -356,10 +356,11 @@ pub const OVERSIZE: &str = "larger than 256 MiB";
 
 /// Whether `id`, the JSON of a text such as `"task195-..."`, names another task than `task` (`task1687_...`).
 fn names_other_task(id: &str, task: &str) -> bool {
-    let number = |name: &str| -> Option<String> {
-        let digits: String = name.strip_prefix("task")?.chars().take_while(char::is_ascii_digit).collect();
-        (!digits.is_empty()).then(|| digits.trim_start_matches('0').to_owned())
-    };
+    fn number(name: &str) -> Option<&str> {
+        let rest = name.strip_prefix("task")?;
+        let digits = rest.split(|character: char| !character.is_ascii_digit()).next()?;
+        (!digits.is_empty()).then(|| digits.trim_start_matches('0'))
+    }
     match (number(id.trim_start_matches('"')), number(task)) {
         (Some(of_id), Some(of_file)) => of_id != of_file,
         _ => false,
