@@ -18,7 +18,8 @@ help: ## this list
 	touch $@
 
 .venv/installed: .venv/made pyproject.toml
-	$(PIP) install 'maturin>=1.9,<2' $$($(BIN)/python -c "import tomllib; print(*map(repr, tomllib.load(open('pyproject.toml','rb'))['project']['dependencies']))")
+	$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml','rb'))['project']['dependencies'], sep='\n')" > .venv/dependencies
+	$(PIP) install 'maturin>=1.9,<2' -r .venv/dependencies
 	touch $@
 
 .venv/tested: .venv/installed
