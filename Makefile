@@ -27,7 +27,6 @@ help: ## this list
 	touch $@
 
 $(EXTENSION): .venv/installed $(RUST)
-	$(BIN)/maturin develop --release --skip-install -q
 	$(BIN)/maturin develop --release -q
 	touch $@
 

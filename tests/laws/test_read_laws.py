@@ -284,3 +284,37 @@ def test_two_processes_share_a_cache(tmp_path):
     assert [process.wait() for process in processes] == [0, 0, 0]
     rows = rows_of(read_source(Source(name="s", files="*.jsonl"), data, tmp_path / "cache"))
     assert sorted(int(row["references"][0]) for row in rows) == list(range(30))
+
+
+def large_file(data: Path) -> Source:
+    """So many lines that blocks of the file are parsed side by side."""
+    data.mkdir()
+    text = "the river runs past the mill and the old bridge " * 8
+    with (data / "large.jsonl").open("w") as file:
+        for number in range(170_000):
+            bad = "{" if number % 50_000 == 7 else ""
+            file.write(f'{bad}{{"instruction": "{number} {text}", "output": "é {number}"}}\n')
+    assert (data / "large.jsonl").stat().st_size > 64 << 20
+    return Source(name="large", files=["large.jsonl"])
+
+
+def test_blocks_side_by_side_give_the_same_shard(tmp_path):
+    source = large_file(tmp_path / "data")
+    shards = [
+        read_source(source, tmp_path / "data", tmp_path / f"cache{threads}", threads=threads)[0]
+        for threads in (1, 2, 8)
+    ]
+    assert {(shard.rows, shard.rejected) for shard in shards} == {(169_996, 4)}
+    assert len({shard.path.read_bytes() for shard in shards}) == 1
+    assert len({shard.quarantine.read_bytes() for shard in shards}) == 1
+
+
+def test_an_error_while_blocks_are_read_ends_all_of_them(tmp_path):
+    source = large_file(tmp_path / "data")
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_source(source, tmp_path / "data", tmp_path / "cache", threads=2, progress=stop)
+    assert read_source(source, tmp_path / "data", tmp_path / "cache", threads=2)[0].rows == 169_996
