@@ -27,7 +27,7 @@ help: ## this list
 	touch $@
 
 $(EXTENSION): .venv/installed $(RUST)
-	$(BIN)/maturin develop --release -q
+	PIP_QUIET=1 $(BIN)/maturin develop --release -q
 	touch $@
 
 build: $(EXTENSION) ## the extension, in release mode, in .venv
