@@ -138,3 +138,9 @@ def test_a_file_that_is_no_parquet_is_named(data: Path, tmp_path: Path) -> None:
 def test_what_would_do_nothing_is_refused(data: Path, tmp_path: Path, more: dict[str, Any], message: str) -> None:
     with pytest.raises(cf.RecipeError, match=message):
         build(data, tmp_path / "out", **more)
+
+
+@pytest.mark.parametrize("threads", [0, 1_000_000])
+def test_absurd_numbers_of_threads_are_refused(data: Path, tmp_path: Path, threads: int) -> None:
+    with pytest.raises(ValueError, match=f"threads is {threads}, expected 1 to 1024\nhint: "):
+        cf.build("quickstart", data=data, out=tmp_path / "out", threads=threads)
