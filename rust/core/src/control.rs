@@ -51,6 +51,12 @@ impl<'a> Pace<'a> {
         if self.rows >= 4096 || self.bytes >= 1 << 20 { self.flush() } else { Ok(()) }
     }
 
+    /// About `bytes` bytes of a row that another pass counts; fails as [`Control::advance`] does.
+    pub fn glance(&mut self, bytes: usize) -> Result<()> {
+        self.bytes += bytes + 256;
+        if self.bytes >= 1 << 20 { self.flush() } else { Ok(()) }
+    }
+
     /// Passes on what is still held back; call it after the last row.
     pub fn flush(&mut self) -> Result<()> {
         self.bytes = 0;

@@ -25,12 +25,12 @@ const OTHER: u8 = 2;
 /// What each ASCII byte is: 0 part of a word under both rules, [`OTHER`] only where white space alone parts words.
 const ASCII: [u8; 128] = {
     let mut classes = [OTHER; 128];
-    let mut byte = 0;
+    let mut byte = 0u8;
     while byte < 128 {
-        if (byte as u8).is_ascii_alphanumeric() {
-            classes[byte] = 0;
+        if byte.is_ascii_alphanumeric() {
+            classes[byte as usize] = 0;
         } else if matches!(byte, 0x09..=0x0d | 0x20) {
-            classes[byte] = SPACE;
+            classes[byte as usize] = SPACE;
         }
         byte += 1;
     }

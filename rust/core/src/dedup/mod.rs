@@ -1,6 +1,7 @@
 //! Which rows say again what another row says.
 
 mod exact;
+pub mod near;
 mod normal;
 mod occurrences;
 mod partition;
