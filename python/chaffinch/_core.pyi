@@ -16,12 +16,14 @@ __all__ = [
     "hash_files",
     "lengths",
     "meta_field",
+    "near_duplicates",
     "occurrences",
     "read_batches",
     "read_files",
     "render",
     "row_ids",
     "select",
+    "shingle_sets",
     "write_jsonl",
 ]
 
@@ -55,6 +57,34 @@ def exact_duplicates(
     threads: int | None = None,
     progress: _Progress = None,
 ) -> _Table: ...
+def near_duplicates(
+    table: Any,
+    *,
+    min_similarity: Sequence[float],
+    ngram: int,
+    unit: str,
+    seed: int = 0,
+    fields: list[str] | None = None,
+    rows: Any = None,
+    groups: Any = None,
+    priority: Any = None,
+    content: Any = None,
+    identity: Any = None,
+    against: Sequence[Any] | None = None,
+    threads: int | None = None,
+    progress: _Progress = None,
+) -> _Table: ...
+def shingle_sets(
+    table: Any,
+    *,
+    rows: Any,
+    ngram: int,
+    unit: str,
+    seed: int = 0,
+    fields: list[str] | None = None,
+    threads: int | None = None,
+    progress: _Progress = None,
+) -> list[_Array]: ...
 def lengths(table: Any, field: str, *, threads: int | None = None, progress: _Progress = None) -> _Array: ...
 def occurrences(row_hash: Any, *, threads: int | None = None, progress: _Progress = None) -> _Table: ...
 def allocate(

@@ -196,6 +196,8 @@ pub(crate) enum Field {
     Whole,
     /// Instruction, one space, input, even where one is empty: what Birbal's scripts count the words of.
     InstructionAndInput,
+    /// What the row is asked beside its instruction: the input, or every turn of a conversation before the last answer.
+    InputOrTurns,
 }
 
 impl Field {
@@ -208,10 +210,11 @@ impl Field {
             "response" => Ok(Self::Response),
             "whole" => Ok(Self::Whole),
             "instruction+input" => Ok(Self::InstructionAndInput),
+            "input-or-turns" => Ok(Self::InputOrTurns),
             _ => Err(Error::OutOfRange {
                 name: "field",
                 value: name.to_owned(),
-                expected: "instruction, input, prompt, response, whole or instruction+input",
+                expected: "instruction, input, prompt, response, whole, instruction+input or input-or-turns",
             }
             .into()),
         }
@@ -269,11 +272,17 @@ impl RowTexts {
             .map_or(Cow::Borrowed(""), |at| turns.swap_remove(at).1)
     }
 
-    fn prompt(&self, row: usize) -> Cow<'_, str> {
+    /// The turns before the last answer; `None` when the row is no conversation.
+    fn asked(&self, row: usize) -> Option<Cow<'_, str>> {
         let turns = self.turns(row);
-        if !turns.is_empty() {
-            let end = turns.iter().rposition(|(role, _)| role == "assistant").unwrap_or(turns.len());
-            return Cow::Owned(join(turns[..end].iter().map(|(_, content)| content.as_ref())));
+        let end = turns.iter().rposition(|(role, _)| role == "assistant").unwrap_or(turns.len());
+        (!turns.is_empty())
+            .then(|| Cow::Owned(join(turns[..end].iter().map(|(_, content)| content.as_ref()))))
+    }
+
+    fn prompt(&self, row: usize) -> Cow<'_, str> {
+        if let Some(asked) = self.asked(row) {
+            return asked;
         }
         match (self.instruction.get(row), self.input.get(row)) {
             (instruction, input) if input.is_empty() => instruction,
@@ -308,6 +317,25 @@ fn join<'a>(parts: impl Iterator<Item = &'a str>) -> String {
     parts.collect::<Vec<_>>().join("\n")
 }
 
+/// Calls `work` with text columns of `table`: the store's `fields`, or without them every column as it is.
+pub(crate) fn with_texts<T>(
+    table: PyTable,
+    fields: Option<Vec<String>>,
+    work: impl FnOnce(&[&dyn Texts]) -> Result<T>,
+) -> Result<T> {
+    if let Some(names) = fields {
+        let rows = RowTexts::from_python(table)?;
+        let columns =
+            names.iter().map(|name| Ok(rows.column(Field::parse(name)?))).collect::<Result<Vec<_>>>()?;
+        return work(&columns.iter().map(|column| column as &dyn Texts).collect::<Vec<_>>());
+    }
+    let (batches, schema) = table.into_inner();
+    let column =
+        |index: usize| TextColumn::new(batches.iter().map(|batch| batch.column(index).clone()).collect());
+    let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>>>()?;
+    work(&columns.iter().map(|column| column as &dyn Texts).collect::<Vec<_>>())
+}
+
 /// One [`Field`] of every row.
 pub(crate) struct FieldColumn<'a> {
     rows: &'a RowTexts,
@@ -327,6 +355,7 @@ impl Texts for FieldColumn<'_> {
             Field::InstructionAndInput => {
                 Cow::Owned([self.rows.instruction.get(row), self.rows.input.get(row)].join(" "))
             }
+            Field::InputOrTurns => self.rows.asked(row).unwrap_or_else(|| self.rows.input.get(row)),
             Field::Whole => {
                 let turns = self.rows.turns(row);
                 if turns.is_empty() {

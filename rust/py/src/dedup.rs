@@ -12,8 +12,8 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 use rayon::prelude::*;
 
-use crate::columns::{Field, HashColumn, RowTexts, TextColumn, numbers};
-use crate::error::{BorderError, Result};
+use crate::columns::{Field, HashColumn, RowTexts, numbers, with_texts};
+use crate::error::BorderError;
 use crate::{answer, door};
 
 /// Rows whose texts are equal under a normal form: `(row, witness)`. With `fields` the table is the store's and they name what to compare;
@@ -39,16 +39,13 @@ pub(crate) fn exact_duplicates(
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let normal_form = NormalForm::parse(normal_form).map_err(BorderError::from)?;
-    let fields = fields
-        .map(|names| names.iter().map(|name| Field::parse(name)).collect::<Result<Vec<_>>>())
-        .transpose()?;
     let rows = rows.map(|array| numbers::<UInt32Type>("rows", array)).transpose()?;
     let groups = groups.map(|array| numbers::<UInt32Type>("groups", array)).transpose()?;
     let priority = priority.map(|array| numbers::<UInt64Type>("priority", array)).transpose()?;
     let content = content.map(|column| HashColumn::new(column.into_inner().0)).transpose()?;
     let identity = identity.map(|column| HashColumn::new(column.into_inner().0)).transpose()?;
     let duplicates = door::enter(py, threads, progress, |control| {
-        let find = |columns: &[&dyn Texts]| {
+        with_texts(table, fields, |columns| {
             let exact = core::Exact {
                 columns,
                 normal_form,
@@ -60,20 +57,7 @@ pub(crate) fn exact_duplicates(
                 match_empty,
             };
             Ok(core::exact_duplicates(&exact, control)?)
-        };
-        if let Some(fields) = &fields {
-            let texts = RowTexts::from_python(table)?;
-            let columns: Vec<_> = fields.iter().map(|field| texts.column(*field)).collect();
-            find(&columns.iter().map(|column| column as &dyn Texts).collect::<Vec<_>>())
-        } else {
-            let (batches, schema) = table.into_inner();
-            let columns = (0..schema.fields().len())
-                .map(|index| {
-                    TextColumn::new(batches.iter().map(|batch| batch.column(index).clone()).collect())
-                })
-                .collect::<Result<Vec<_>>>()?;
-            find(&columns.iter().map(|column| column as &dyn Texts).collect::<Vec<_>>())
-        }
+        })
     })?;
     answer::table([
         ("row", answer::array(UInt32Array::from_iter_values(duplicates.iter().map(|found| found.row)))),

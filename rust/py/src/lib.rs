@@ -15,6 +15,7 @@ mod format;
 mod gather;
 mod in_order;
 mod labels;
+mod near;
 mod read;
 mod read_plan;
 mod sample;
@@ -40,6 +41,8 @@ mod _core {
     use crate::format::render;
     #[pymodule_export]
     use crate::gather::{gather, row_ids, write_jsonl};
+    #[pymodule_export]
+    use crate::near::{near_duplicates, shingle_sets};
     #[pymodule_export]
     use crate::read::{hash_file, hash_files, meta_field, read_batches, read_files};
     #[pymodule_export]

@@ -5,9 +5,8 @@ use std::sync::{Mutex, PoisonError};
 /// Hashes a part's buffer holds before it is locked: cells of one part lie in a core's cache while they are counted up.
 const BUFFER: usize = 1024;
 const PART_BITS: u32 = 8;
-/// Odd multipliers, one a round, so that hashes which shared a cell in one round part in the next.
-const ROUNDS: [u64; 4] =
-    [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93, 0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db];
+/// Odd: spreads the 56 bits of a hash over all 64.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Counts under way.
 pub(super) struct Counter {
@@ -23,24 +22,23 @@ pub(super) struct Counts {
 
 #[derive(Clone, Copy)]
 struct Place {
-    multiplier: u64,
     cell_bits: u32,
 }
 
 impl Place {
     #[expect(clippy::cast_possible_truncation, reason = "at most 32 bits are left")]
     fn of(self, hash: u64) -> (usize, u32) {
-        let mixed = hash.wrapping_mul(self.multiplier);
+        let mixed = hash.wrapping_mul(MULTIPLIER);
         ((mixed >> (64 - PART_BITS)) as usize, ((mixed << PART_BITS) >> (64 - self.cell_bits)) as u32)
     }
 }
 
 impl Counter {
     /// For about `hashes` of them: two to four cells each, 2 GiB at most.
-    pub(super) fn new(hashes: u64, round: usize) -> Self {
+    pub(super) fn new(hashes: u64) -> Self {
         let cell_bits = (2 * hashes).clamp(1 << 16, 1 << 31).next_power_of_two().trailing_zeros() - PART_BITS;
         let parts = (0..1 << PART_BITS).map(|_| Mutex::new(vec![0; 1 << cell_bits])).collect();
-        Self { parts, place: Place { multiplier: ROUNDS[round % ROUNDS.len()], cell_bits } }
+        Self { parts, place: Place { cell_bits } }
     }
 
     pub(super) fn tally(&self) -> Tally<'_> {
@@ -100,7 +98,7 @@ mod tests {
 
     #[test]
     fn counts_are_never_too_low() {
-        let counter = Counter::new(10, 0);
+        let counter = Counter::new(10);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -118,6 +116,6 @@ mod tests {
         let counts = counter.finish();
         assert!((0..50_000u64).all(|hash| counts.get(hash << 40) >= 4));
         assert_eq!(counts.get(u64::MAX), 255);
-        assert_eq!(Counter::new(10, 1).finish().get(5), 0);
+        assert_eq!(Counter::new(10).finish().get(5), 0);
     }
 }

@@ -13,10 +13,6 @@ use crate::{Control, Result};
 const HASH_BITS: u32 = 56;
 const HASH: u64 = (1 << HASH_BITS) - 1;
 const ROWS_PER_BLOCK: usize = 4096;
-/// Rounds of pruning, while each drops at least this share of the rows.
-const ROUNDS: usize = 3;
-const WORTH_A_ROUND: f64 = 0.02;
-
 /// A row that may be like another.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
@@ -63,15 +59,6 @@ impl Stored {
                     })
                     .collect::<Result<Vec<_>>>()?,
             );
-        }
-        drop(counts);
-        for round in 1..=ROUNDS {
-            let before: usize = blocks.iter().map(|block| block.entries.len()).sum();
-            prune(near, &mut blocks, round, control)?;
-            let after: usize = blocks.iter().map(|block| block.entries.len()).sum();
-            if (before - after) as f64 <= WORTH_A_ROUND * before as f64 {
-                break;
-            }
         }
         let mut entries = Vec::new();
         let mut block_of = Vec::new();
@@ -131,7 +118,7 @@ fn count(near: &Near<'_>, order: &[u32], control: &Control) -> Result<Counts> {
     let hashes: u64 =
         old.iter().map(|sets| (0..sets.len()).map(|row| sets.get(row).len() as u64).sum::<u64>()).sum();
     let bytes_per_shingle = if near.shingles.unit == super::Unit::Word { 6 } else { 1 };
-    let counter = Counter::new(bytes / bytes_per_shingle + hashes, 0);
+    let counter = Counter::new(bytes / bytes_per_shingle + hashes);
     for sets in old {
         (0..sets.len().div_ceil(ROWS_PER_BLOCK)).into_par_iter().try_for_each(|block| {
             let mut tally = counter.tally();
@@ -222,40 +209,6 @@ impl<'a> Maker<'a> {
         }
         bytes
     }
-}
-
-/// Counts again among the stored tokens and drops those that are now alone, and with them rows.
-fn prune(near: &Near<'_>, blocks: &mut [Block], round: usize, control: &Control) -> Result<()> {
-    let tokens: usize = blocks.iter().map(|block| block.tokens.len()).sum();
-    let counter = Counter::new(tokens as u64, round);
-    blocks.par_iter().try_for_each(|block| {
-        let mut tally = counter.tally();
-        block.tokens.iter().for_each(|&token| tally.add(token & HASH));
-        tally.flush();
-        control.advance(0)
-    })?;
-    let counts = counter.finish();
-    blocks.par_iter_mut().try_for_each(|block| {
-        let mut kept = Block::default();
-        for old in &block.entries {
-            let start = kept.tokens.len();
-            let mut entry = Entry { start, ..*old };
-            for field in 0..near.fields.len() {
-                let before = kept.tokens.len();
-                let tokens = old.tokens(field, &block.tokens);
-                kept.tokens.extend(tokens.iter().filter(|&&token| counts.get(token & HASH) > 1));
-                entry.stored[field] = u32::try_from(kept.tokens.len() - before).unwrap_or(u32::MAX);
-            }
-            if entry.may_match(near) {
-                kept.entries.push(entry);
-            } else {
-                kept.tokens.truncate(start);
-            }
-        }
-        kept.tokens.shrink_to_fit();
-        *block = kept;
-        control.advance(0)
-    })
 }
 
 /// See [`super::shingle_sets`].
