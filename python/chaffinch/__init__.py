@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from chaffinch.result import Result
     from chaffinch.stages.bucket import bucket
     from chaffinch.stages.dedup import exact_duplicates
+    from chaffinch.stages.near import NearIndex, near_duplicates
     from chaffinch.stages.sample import allocate, sample
     from chaffinch.story import why
 
 # Loaded on first use: `import chaffinch` stays free of Arrow, pydantic and the extension.
 _HOMES = {
     "DataError": "errors",
+    "NearIndex": "stages.near",
     "RecipeError": "errors",
     "Result": "result",
     "allocate": "stages.sample",
@@ -29,6 +31,7 @@ _HOMES = {
     "build": "building",
     "diff": "difference",
     "exact_duplicates": "stages.dedup",
+    "near_duplicates": "stages.near",
     "plan": "planning",
     "sample": "stages.sample",
     "why": "story",
@@ -36,6 +39,7 @@ _HOMES = {
 
 __all__ = [
     "DataError",
+    "NearIndex",
     "RecipeError",
     "Result",
     "allocate",
@@ -43,6 +47,7 @@ __all__ = [
     "build",
     "diff",
     "exact_duplicates",
+    "near_duplicates",
     "plan",
     "sample",
     "why",

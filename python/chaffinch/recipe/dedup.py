@@ -1,8 +1,8 @@
 """What a recipe says about duplicates."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from chaffinch.recipe.source import Strict
 
@@ -15,11 +15,7 @@ def _as_list(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
-class Exact(Strict):
-    """Rows whose fields are all equal under the normal form are duplicates; one of them stays."""
-
-    on: Annotated[list[TextField], BeforeValidator(_as_list)] = Field(min_length=1)
-    normal_form: NormalForm = "none"
+class _Rule(Strict):
     within: Annotated[list[Literal["source", "task"]], BeforeValidator(_as_list)] = Field(
         default=[], description="only rows that agree in these are compared"
     )
@@ -29,7 +25,40 @@ class Exact(Strict):
     )
 
 
+class Exact(_Rule):
+    """Rows whose fields are all equal under the normal form are duplicates; one of them stays."""
+
+    on: Annotated[list[TextField], BeforeValidator(_as_list)] = Field(min_length=1)
+    normal_form: NormalForm = "none"
+
+
+Similarity = Annotated[float, Field(gt=0, le=1)]
+
+
+class Near(_Rule):
+    """Rows whose fields are all alike, by the Jaccard similarity of their sets of shingles; one of them stays."""
+
+    on: Annotated[list[TextField], BeforeValidator(_as_list)] = Field(
+        default=["prompt", "response"],
+        min_length=1,
+        description="all of them have to be alike, each by itself; of a prompt, instruction and input",
+    )
+    min_similarity: Similarity | dict[TextField, Similarity] = Field(
+        default=0.8, description="for all fields, or for each of `on`"
+    )
+    ngram: int = Field(default=5, ge=1, le=1000, description="units of a shingle")
+    unit: Literal["word", "char"] = "word"
+    action: Literal["remove", "flag"] = Field(default="remove", description="flag: only counted and reported")
+
+    @model_validator(mode="after")
+    def _a_similarity_for_each(self) -> Self:
+        if isinstance(self.min_similarity, dict) and set(self.min_similarity) != set(self.on):
+            raise ValueError(f"min_similarity has {', '.join(self.min_similarity)}, but `on` is {', '.join(self.on)}")
+        return self
+
+
 class Dedup(Strict):
-    """Rules, applied one after the other."""
+    """Rules, applied one after the other, the exact ones first."""
 
     exact: Annotated[list[Exact], BeforeValidator(_as_list)] = Field(default=[])
+    near: Annotated[list[Near], BeforeValidator(_as_list)] = Field(default=[])

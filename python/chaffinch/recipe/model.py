@@ -84,7 +84,7 @@ class Recipe(Strict):
             "select": bool(self.select),
             "provenance": self.provenance is not None,
             "clean": True,
-            "dedup": bool(self.dedup.exact),
+            "dedup": bool(self.dedup.exact or self.dedup.near),
             "score": self.score is not None,
             "bucket": self.bucket is not None,
             "sample": bool(self.sample),

@@ -1,7 +1,7 @@
-"""Exact duplicates: rows that say again what a kept row says.
+"""dedup: rows that say again, or nearly, what a kept row says. Near duplicates are told in `stages.near`.
 
-Equal hashes only nominate; a row is removed when its normalised text equals its witness's. The normal forms,
-each coarser than the one before, are keys for comparison and change no text:
+Of exact duplicates, equal hashes only nominate; a row is removed when its normalised text equals its witness's. The
+normal forms, each coarser than the one before, are keys for comparison and change no text:
 
 - `none`: the bytes as they are.
 - `whitespace`: every run of characters with Unicode's White_Space property is one space, none at the ends.
@@ -11,6 +11,7 @@ Memory: 20 bytes a row and 8 a duplicate, beside the texts, which are read in pl
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,12 @@ import pyarrow as pa
 from chaffinch import _core
 from chaffinch.columns import to_arrow, to_numpy, to_texts
 from chaffinch.decisions import Decisions, Rows
-from chaffinch.recipe.dedup import Dedup, Exact
+from chaffinch.recipe.dedup import Dedup, Exact, Near
+from chaffinch.stages.near import ranks
 
 WHOLE = {"whole": ["prompt", "response"]}
+PROMPT = ["instruction", "input-or-turns"]
+NEAR_PARTS = {"prompt": PROMPT, "whole": [*PROMPT, "response"]}
 
 STORE_TEXTS = ["instruction", "input", "references", "messages"]
 
@@ -40,7 +44,8 @@ def exact_duplicates(
         texts: a column of text, or several (a table, a mapping or a list of columns) which must all be equal.
             A null is the empty text.
         normal_form: `none`, `whitespace` or `case`.
-        priority: whole numbers from 0, one per row; of equal rows the one with the lowest stays.
+        priority: numbers, one per row, or a list of such columns, the first of which counts most; of equal rows the
+            one with the lowest stays. NaN and null rank last.
         content: content hashes, `fixed_size_binary[16]`, that decide next; the row number decides last.
         threads: default all cores. The answer does not depend on it.
 
@@ -55,25 +60,16 @@ def exact_duplicates(
         >>> exact_duplicates(["a", "b", " A"], normal_form="case").to_pylist()
         [{'row': 2, 'witness': 0}]
     """
+    table = to_texts(texts)
     return pa.table(
         _core.exact_duplicates(
-            to_texts(texts),
+            table,
             normal_form=normal_form,
-            priority=None if priority is None else _priority(priority),
+            priority=None if priority is None else pa.array(ranks(priority, len(table))),
             content=None if content is None else to_arrow(content, "content"),
             threads=threads,
         )
     )
-
-
-def _priority(priority: Any) -> pa.Array:
-    numbers = to_arrow(priority, "priority")
-    if not pa.types.is_integer(numbers.type):
-        raise ValueError(f"priority is {numbers.type}\nhint: give whole numbers from 0, the lowest of which stays")
-    try:
-        return numbers.cast(pa.uint64()).combine_chunks()
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"priority: {error}\nhint: give whole numbers from 0, the lowest of which stays") from error
 
 
 def run(
@@ -84,7 +80,7 @@ def run(
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Decisions:
-    """Removes exact duplicates among the rows still in, rule by rule.
+    """Removes exact and then near duplicates among the rows still in, rule by rule.
 
     Args:
         rows: the store's table.
@@ -94,23 +90,21 @@ def run(
         progress: called with the rows done so far.
 
     Returns:
-        Decisions with a witness for every removed row: a row that no rule removed.
+        Decisions with a witness for every removed row: a row that no rule removed. Of near duplicates the score is the
+        similarity; the notes tell the largest group, and what rules that only flag have found.
     """
     parts: list[Decisions] = []
-    for rule in spec.exact:
-        parts.append(_apply(rows, alive, rule, threads, progress))
+    for exact in spec.exact:
+        parts.append(_apply_exact(rows, alive, exact, threads, progress))
+        alive = parts[-1].kept(alive)
+    for near in spec.near:
+        parts.append(_apply_near(rows, alive, near, threads, progress))
         alive = parts[-1].kept(alive)
     return Decisions.join(parts)
 
 
-def _fields(rule: Exact) -> list[str]:
-    """What is compared: of whole rows prompt and response apart, so that no text slips from one into the other."""
-    return list(dict.fromkeys(part for field in rule.on for part in WHOLE.get(field, [field])))
-
-
-def _apply(
-    rows: pa.Table, alive: Rows, rule: Exact, threads: int | None, progress: Callable[[int], object] | None
-) -> Decisions:
+def _common(rows: pa.Table, alive: Rows, rule: Exact | Near, threads: int | None) -> dict[str, Any]:
+    """What both kernels are told alike: which rows, in which groups, and which of two stays."""
     codes, _, counts = _core.factorize(rows.select(["source"]), threads=threads)
     # The store holds the sources in the recipe's order, so the order of first rows is the order of sources.
     order = np.argsort(np.argsort(to_numpy(pa.table(counts)["first"]), kind="stable"), kind="stable")
@@ -121,19 +115,70 @@ def _apply(
         rank = np.minimum(characters, longest)
         priority |= (rank if rule.keep == "shortest" else longest - rank) << np.uint64(32)
     groups = _core.factorize(rows.select(rule.within), threads=threads)[0] if rule.within else None
+    return {
+        "rows": pa.array(alive),
+        "groups": groups,
+        "priority": pa.array(priority),
+        "content": rows["content_hash"],
+        "identity": rows["row_hash"],
+        "threads": threads,
+    }
+
+
+def _apply_exact(
+    rows: pa.Table, alive: Rows, rule: Exact, threads: int | None, progress: Callable[[int], object] | None
+) -> Decisions:
+    # Of whole rows prompt and response are compared apart, so that no text slips from one into the other.
+    fields = list(dict.fromkeys(part for field in rule.on for part in WHOLE.get(field, [field])))
     found = pa.table(
         _core.exact_duplicates(
             rows.select(STORE_TEXTS),
             normal_form=rule.normal_form,
-            fields=_fields(rule),
-            rows=pa.array(alive),
-            groups=groups,
-            priority=pa.array(priority),
-            content=rows["content_hash"],
-            identity=rows["row_hash"],
-            threads=threads,
+            fields=fields,
             progress=progress,
+            **_common(rows, alive, rule, threads),
         )
     )
     reason = f"duplicate of {'+'.join(rule.on)}"
     return Decisions.because(reason, to_numpy(found["row"]), to_numpy(found["witness"]))
+
+
+def _apply_near(
+    rows: pa.Table, alive: Rows, rule: Near, threads: int | None, progress: Callable[[int], object] | None
+) -> Decisions:
+    thresholds = _thresholds(rule)
+    found = pa.table(
+        _core.near_duplicates(
+            rows.select(STORE_TEXTS),
+            fields=list(thresholds),
+            min_similarity=list(thresholds.values()),
+            ngram=rule.ngram,
+            unit=rule.unit,
+            progress=progress,
+            **_common(rows, alive, rule, threads),
+        )
+    )
+    what = "+".join(rule.on)
+    row, witness = to_numpy(found["row"]), to_numpy(found["witness"])
+    sizes = np.unique(witness, return_counts=True)[1]
+    notes: dict[str, int | float | str] = {f"largest group of near duplicates of {what}": int(sizes.max(initial=0)) + 1}
+    if rule.action == "flag":
+        return replace(Decisions.none(), notes={f"flagged as near duplicates of {what}": len(row), **notes})
+    return Decisions(
+        row=row,
+        reason=np.zeros(len(row), np.uint16),
+        reasons=[f"near duplicate of {what}"],
+        witness=witness,
+        score=to_numpy(found["similarity"]),
+        notes=notes,
+    )
+
+
+def _thresholds(rule: Near) -> dict[str, float]:
+    """The texts that must be alike, each by itself: a definition that a task's rows share does not make them so."""
+    parts: dict[str, float] = {}
+    for field in rule.on:
+        least = rule.min_similarity[field] if isinstance(rule.min_similarity, dict) else rule.min_similarity
+        for part in NEAR_PARTS.get(field, [field]):
+            parts[part] = max(least, parts.get(part, 0.0))
+    return parts
