@@ -47,7 +47,7 @@ def test_empty_texts_are_no_duplicates():
     [
         ({"normal_form": "nfc"}, "normal_form is nfc"),
         ({"priority": [1]}, "priority has 1"),
-        ({"priority": ["a", "b"]}, "hint: give numbers"),
+        ({"priority": pa.array(["a", "b"])}, "hint: give numbers"),
         ({"priority": [[0, 1], [2]]}, "priority has 1"),
         ({"content": pa.array(["x", "y"])}, "fixed_size_binary"),
         ({"threads": 0}, "threads is 0"),
