@@ -30,6 +30,7 @@ def of(run: Run, written: list[Written], staging: Path) -> dict[str, Any]:
                 "bytes": shard.bytes,
                 "rows": shard.rows,
                 "rejected": shard.rejected,
+                "shard": shard.path.name,
                 "notes": dict(sorted(shard.notes.items())),
             }
             for shard in run.shards

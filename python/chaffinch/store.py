@@ -103,11 +103,12 @@ class Rows:
 
     @cached_property
     def _prefixes(self) -> np.ndarray:
-        parts = [_leading(chunk) for chunk in self.table["row_hash"].chunks]
+        parts = [hash_prefixes(chunk) for chunk in self.table["row_hash"].chunks]
         return np.concatenate([np.empty(0, np.uint64), *parts])
 
 
-def _leading(chunk: Any) -> np.ndarray:
+def hash_prefixes(chunk: Any) -> np.ndarray:
+    """The first eight bytes of each hash in an Arrow array of them, as big-endian uint64."""
     values = np.frombuffer(chunk.buffers()[1], np.dtype(">u8"))[2 * chunk.offset : 2 * (chunk.offset + len(chunk)) : 2]
     return values.astype(np.uint64)
 

@@ -6,12 +6,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from chaffinch.errors import DataError
+from chaffinch.output import WORK
+from chaffinch.readers.source import SHARDS
 from chaffinch.report.folder import Folder
+from chaffinch.store import hash_prefixes
 
 LEDGER_COLUMNS = ["row_id", "source", "stage", "reason", "witness", "score"]
 SHOWN_COLUMNS = [
@@ -38,6 +42,8 @@ class Story:
         row_id: the row's full id.
         source: the source that it was read from.
         files: the files of that source.
+        input_file, input_position: the one of them that holds the row, and where: `line 12` counts from 1, `element 3`
+            of an array or table from 0. None when the cache that holds what was read is gone or elsewhere.
         kept: whether the row is in the mixture.
         passed: the stages that it passed, in order.
         stage, reason: where and why it was removed; None when it was kept.
@@ -52,6 +58,8 @@ class Story:
     files: list[str]
     kept: bool
     passed: list[str]
+    input_file: str | None = None
+    input_position: str | None = None
     stage: str | None = None
     reason: str | None = None
     score: float | None = None
@@ -65,27 +73,32 @@ class Story:
         return asdict(self)
 
 
-def why(out: str | Path, row_id: str) -> Story:
+def why(out: str | Path, row_id: str, *, cache: str | Path | None = None) -> Story:
     """Tells what happened to a row of a build, and to the rows that it went in favour of.
 
     Args:
         out: the output folder of a finished build.
         row_id: the row's id, or a beginning of it that no other row has.
+        cache: the build's `cache`; `OUT/.chaffinch` when None.
 
     Raises:
         DataError: no build, no such row (the hint names the nearest ids), or several rows whose ids begin so.
     """
     folder = Folder(out)
-    return _story(folder, _resolve(folder, row_id), seen=[])
+    shards = (Path(cache) if cache else folder.path / WORK) / SHARDS
+    return _story(folder, shards, _resolve(folder, row_id), seen=[])
 
 
-def _story(folder: Folder, row_id: str, seen: list[str]) -> Story:
+def _story(folder: Folder, shards: Path, row_id: str, seen: list[str]) -> Story:
     stages = [stage["stage"] for stage in folder.stages]
     place = _place(folder, row_id)
     if place is not None:
         file, index, values = place
         source = values.pop("source") or _source_of(row_id)
-        return Story(row_id, source, _files(folder, source), True, stages, file=file, index=index, values=values)
+        read_from = _read_from(folder, shards, row_id)
+        return Story(
+            row_id, source, _files(folder, source), True, stages, *read_from, file=file, index=index, values=values
+        )
     removed = _removal(folder, row_id)
     if removed is None:
         raise DataError(f"{folder.path}: row {row_id} is neither in the mixture nor in the ledger\nhint: build again")
@@ -93,13 +106,14 @@ def _story(folder: Folder, row_id: str, seen: list[str]) -> Story:
     passed = stages[: stages.index(stage)] if stage in stages else []
     # A witness may itself have gone later, in favour of another; a circle or too long a chain ends here.
     follow = witness_id is not None and witness_id not in [*seen, row_id] and len(seen) < MOST_WITNESSES
-    witness = _story(folder, witness_id, [*seen, row_id]) if follow else None
+    witness = _story(folder, shards, witness_id, [*seen, row_id]) if follow else None
     return Story(
         row_id,
         source,
         _files(folder, source),
         False,
         passed,
+        *_read_from(folder, shards, row_id),
         stage=stage,
         reason=removed["reason"],
         score=removed["score"],
@@ -114,6 +128,39 @@ def _source_of(row_id: str) -> str:
 
 def _files(folder: Folder, source: str) -> list[str]:
     return [file["file"] for file in folder.manifest.get("inputs") or [] if file.get("source") == source]
+
+
+def _read_from(folder: Folder, shards: Path, row_id: str) -> tuple[str | None, str | None]:
+    """The input with the row and its place there: of identical rows, the second one read is copy `.2`."""
+    digits, _, copy = row_id.rsplit("/", 1)[-1].partition(".")
+    before = int(copy or 1) - 1
+    for file in folder.manifest.get("inputs") or []:
+        if file["source"] != _source_of(row_id) or not file["rows"]:
+            continue
+        path = shards / file.get("shard", "")
+        if not path.is_file():
+            return None, None
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        prefixes = [hash_prefixes(chunk) for chunk in table["row_hash"].chunks]
+        found = np.flatnonzero(np.concatenate(prefixes) == np.uint64(int(digits, 16)))
+        if before < len(found):
+            position = table["position"][int(found[before])].as_py()
+            kind = "element" if _is_array(folder, file, table["position"]) else "line"
+            return file["file"], f"{kind} {position}"
+        before -= len(found)
+    return None, None
+
+
+def _is_array(folder: Folder, file: dict[str, Any], positions: Any) -> bool:
+    """Whether the positions of an input count elements from 0: its first is then a row or in quarantine."""
+    if pc.min(positions).as_py() == 0:
+        return True
+    mine = (ds.field("source") == file["source"]) & (ds.field("file") == file["file"])
+    return any(
+        pointer.startswith("/")
+        for batch in folder.quarantine(["pointer"], mine)
+        for pointer in batch.column(0).to_pylist()
+    )
 
 
 def _place(folder: Folder, row_id: str) -> tuple[str, int, dict[str, str | None]] | None:

@@ -1,9 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 
 import chaffinch as cf
 from chaffinch.errors import DataError
+from tests.conftest import write_jsonl
 from tests.unit.finished import finished_build, kept_id, kept_row, removed_row
 
 KEPT = [kept_row(kept_id(number), prompt=f"question {number}") for number in range(5)]
@@ -115,3 +117,28 @@ def test_a_ledger_that_is_damaged_is_named(tmp_path: Path) -> None:
     (out / "ledger.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(DataError, match=r"ledger\.parquet: .*\nhint: the file is damaged"):
         cf.why(out, kept_id(77))
+
+
+@pytest.mark.parametrize("bad_first", [False, True])
+def test_a_row_knows_the_line_or_element_that_it_was_read_from(tmp_path: Path, bad_first: bool) -> None:
+    rows = [{"instruction": f"question {number}", "output": "yes"} for number in (1, 2, 1, 3)]
+    first = [{"instruction": "no answer"}] if bad_first else [{"instruction": "question 0", "output": "yes"}]
+    write_jsonl(tmp_path / "data" / "lines.jsonl", first + rows)
+    (tmp_path / "data" / "array.json").write_text(json.dumps([*first, *rows[:2]]), encoding="utf-8")
+    recipe = {
+        "name": "read-from",
+        "max_bad_fraction": 1,
+        "sources": [{"name": "all", "files": ["array.json", "lines.jsonl"]}],
+        "dedup": {"exact": [{"on": ["prompt"]}]},
+    }
+    result = cf.build(recipe, data=tmp_path / "data", out=tmp_path / "out", cache=tmp_path / "cache")
+    texts = dict(result.table.select(["row_id", "instruction"]).to_pandas().itertuples(index=False))
+    one = next(row_id for row_id, text in texts.items() if text == "question 1").partition(".")[0]
+    found = [cf.why(result.out, row_id, cache=tmp_path / "cache") for row_id in (one, f"{one}.2", f"{one}.3")]
+    assert [(story.input_file, story.input_position) for story in found] == [
+        ("array.json", "element 1"),
+        ("lines.jsonl", "line 2"),
+        ("lines.jsonl", "line 4"),
+    ]
+    without = cf.why(result.out, one)
+    assert (without.input_file, without.input_position) == (None, None)

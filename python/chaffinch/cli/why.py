@@ -19,13 +19,14 @@ def why(
     row_id: Annotated[
         str, typer.Argument(metavar="ROW_ID", help="A row's id, or a beginning of it.", show_default=False)
     ],
+    cache: options.Cache = None,
     as_json: options.Json = False,
 ) -> None:
     """Tells the whole story of one row: what it passed, where it went, and why."""
     from chaffinch.cli.screen import facts, print_json
     from chaffinch.story import why as tell
 
-    story = tell(out, row_id)
+    story = tell(out, row_id, cache=cache)
     if as_json:
         print_json(story.to_dict())
         return
@@ -41,9 +42,10 @@ def _lines(story: "Story") -> Iterator[tuple[str, object]]:
     from chaffinch.report.visible import inline, visible
 
     yield "row", inline(story.row_id)
-    more = f" and {len(story.files) - FILES:,} more" if len(story.files) > FILES else ""
-    where = ", ".join(inline(file) for file in story.files[:FILES]) + more
-    yield "read from", f"source {inline(story.source)}" + (f": {where}" if where else "")
+    if story.input_file is not None:
+        yield "read from", f"source {inline(story.source)}: {inline(story.input_file)}, {story.input_position}"
+    else:
+        yield "read from", f"source {inline(story.source)}" + _files(story.files)
     if story.passed:
         yield "passed", ", ".join(story.passed)
     if story.kept:
@@ -56,3 +58,11 @@ def _lines(story: "Story") -> Iterator[tuple[str, object]]:
         if value is not None:
             # visible here, because what is cut must be cut before it is printed.
             yield name.replace("_", " "), visible(value, TEXT)
+
+
+def _files(files: list[str]) -> str:
+    from chaffinch.report.visible import inline
+
+    more = f" and {len(files) - FILES:,} more" if len(files) > FILES else ""
+    where = ", ".join(inline(file) for file in files[:FILES]) + more
+    return f": {where}" if where else ""

@@ -22,6 +22,9 @@ from chaffinch.recipe.source import Source
 # Part of every cache key: goes up whenever the same file would give another shard.
 READER_VERSION = 2
 
+# The folder of the cache that holds the shards.
+SHARDS = "read"
+
 # Shards are finished in groups of at most so many bytes and files: an interrupted run keeps most of its work.
 GROUP_BYTES = 512 << 20
 GROUP_FILES = 256
@@ -102,7 +105,7 @@ def read_source(
         RecipeError: the recipe's words make no sense for the format.
         OSError: a file cannot be read or written.
     """
-    (cache / "read").mkdir(parents=True, exist_ok=True)
+    (cache / SHARDS).mkdir(parents=True, exist_ok=True)
     inputs = plan_source(source, data)
     before = {member: _stamp(member) for input_ in inputs for member in input_.members}
     work = list(_work(source, data, cache, inputs, threads))
@@ -129,7 +132,7 @@ def read_source(
 
 def cached_shards(source: Source, data: Path, cache: Path) -> list[Shard]:
     """The shards that `read_source` would find in the cache. Reads none; hashes the files that are new to it."""
-    if not (cache / "read").is_dir():
+    if not (cache / SHARDS).is_dir():
         return []
     inputs = [input_ for input_ in plan_source(source, data) if not input_.file.startswith(HUB)]
     return [
@@ -172,7 +175,7 @@ def _place(
         "delimited": not columnar and is_delimited(source, input_),
     }
     key = _digest([READER_VERSION, source.format, plan, {**job, "file": None}, file_hash])
-    folder = cache / "read"
+    folder = cache / SHARDS
     job["output"] = folder / f"{key}.arrow"
     # The quarantine names the file, so two equal files under two names share a shard but not a quarantine.
     job["quarantine"] = folder / f"{key}.{_digest(input_.file)[:16]}.quarantine.arrow"

@@ -81,9 +81,9 @@ class Folder:
         """Batches of the ledger's rows that meet a pyarrow `condition`; nothing when there is no ledger."""
         return self._table(LEDGER, columns, condition)
 
-    def quarantine(self, columns: Sequence[str]) -> Iterator[Any]:
-        """Batches of the rows that could not be read; nothing when there is no such file."""
-        return self._table(QUARANTINE, columns, None)
+    def quarantine(self, columns: Sequence[str], condition: Any = None) -> Iterator[Any]:
+        """Batches of the rows that could not be read, as `ledger` gives them; nothing when there is no such file."""
+        return self._table(QUARANTINE, columns, condition)
 
     def _table(self, name: str, columns: Sequence[str], condition: Any) -> Iterator[Any]:
         path = self.path / name
