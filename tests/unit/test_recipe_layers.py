@@ -60,3 +60,39 @@ def test_set_finds_a_name_with_a_dot_in_a_list() -> None:
 def test_set_means_the_same_for_a_file_and_for_a_recipe_that_was_loaded() -> None:
     overrides = {"sample.rows.lima": 5}
     assert load_recipe(load_recipe("quickstart"), overrides) == load_recipe("quickstart", overrides)
+
+
+def test_a_template_is_looked_for_beside_the_recipe_that_names_it(folder: Path) -> None:
+    (folder / "below").mkdir()
+    (folder / "below" / "own.yaml").write_text("base: ../base.yaml\nname: own\nmode: second")
+    (folder / "base.yaml").write_text(
+        BASE.replace("second: {", "second: {format: {template: mode.yaml}, ") + "format: {template: plain.yaml}\n"
+    )
+    assert load_recipe(folder / "base.yaml").format.template == str(folder / "plain.yaml")
+    assert Path(load_recipe(folder / "below" / "own.yaml").format.template).resolve() == folder / "mode.yaml"
+    assert load_recipe(folder / "base.yaml", {"format.template": "here.yaml"}).format.template == "here.yaml"
+    assert load_recipe("quickstart").format.template == "alpaca"
+
+
+def test_a_base_is_looked_for_beside_its_recipe_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "own.yaml").write_text("base: base.yaml\nname: own\n")
+    monkeypatch.chdir(folder)
+    with pytest.raises(FileNotFoundError, match=r"no recipe file elsewhere/base\.yaml\nhint: "):
+        load_recipe("elsewhere/own.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: " + "[" * 20_000 + "]" * 20_000, "nested too deeply"),
+        ("a: &a {name: x}\nname: y\nsources: [{<<: *a}]", "`<<` is not read; write the keys out, or use `base:`"),
+        ("name: x\nname: y", "key 'name' stands twice"),
+        ("? [a]\n: x\n? [a]\n: y", "unhashable key"),
+        ("name: x\nsources: [{name: a, files: x, optional: yes}]", "sources.0.optional"),
+    ],
+)
+def test_yaml_that_would_do_harm_or_mean_two_things_is_refused(folder: Path, text: str, message: str) -> None:
+    (folder / "own.yaml").write_text(text)
+    with pytest.raises(cf.RecipeError, match=message):
+        load_recipe(folder / "own.yaml")

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -20,13 +20,21 @@ class _Yaml(yaml.SafeLoader):
     """YAML 1.2's booleans, so that the keys `on:` and `no:` are text, and no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        keys = set()
+        for key_node, _ in node.value:
+            if key_node.tag == _MERGE:
+                raise yaml.constructor.ConstructorError(
+                    None, None, "`<<` is not read; write the keys out, or use `base:`", key_node.start_mark
+                )
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in keys:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", node.start_mark)
+            keys |= {key} if isinstance(key, Hashable) else set()
         return super().construct_mapping(node, deep)
 
 
+# A merge of merges can stand for more keys than there is memory.
+_MERGE = "tag:yaml.org,2002:merge"
 _BOOLEAN = "tag:yaml.org,2002:bool"
 _Yaml.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
@@ -39,9 +47,12 @@ def read_yaml(text: str) -> Any:
     """Plain values from YAML text.
 
     Raises:
-        yaml.YAMLError: it is not YAML, or a mapping has a key twice.
+        yaml.YAMLError: it is not YAML, nested too deeply, or a mapping has a key twice or a merge key.
     """
-    return yaml.load(text, _Yaml)
+    try:
+        return yaml.load(text, _Yaml)
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
 
 
 def shipped() -> dict[str, Path]:
@@ -135,6 +146,9 @@ def _read(recipe: str | Path) -> dict[str, Any]:
             )
             raise RecipeError(f"no recipe {str(recipe)!r}\nhint: {hint}")
         path = known[str(recipe)]
+    if not path.is_file():
+        hint = "`chaffinch recipes` lists the shipped ones; a base is looked for beside its recipe"
+        raise FileNotFoundError(f"no recipe file {path}\nhint: {hint}")
     try:
         values = read_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -150,13 +164,24 @@ def _layers(values: dict[str, Any], origin: str, seen: list[str]) -> list[dict[s
     modes = values.get("modes") or {}
     if not isinstance(modes, Mapping) or not all(isinstance(mode, Mapping | None) for mode in modes.values()):
         raise RecipeError(f"{origin}: modes: expected a mapping of names to changes")
+    folder = Path(origin).parent
+    values = _anchored(values, folder)
+    values |= {"modes": {name: _anchored(mode or {}, folder) for name, mode in modes.items()}} if modes else {}
     if base is None:
         return [values]
-    beside = Path(origin).parent / f"{base}"
-    base = beside if beside.suffix in {SUFFIX, ".yml"} and beside.is_file() else base
+    base = folder / base if str(base).endswith((SUFFIX, ".yml")) else base
     if str(base) in seen:
         raise RecipeError(f"{origin}: base {base} leads back to itself: {' -> '.join([*seen, str(base)])}")
     return [*_layers(_read(base), str(base), [*seen, str(base)]), values]
+
+
+def _anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The same values, with a template's file named from where the recipe lies."""
+    spec = values.get("format")
+    template = spec.get("template") if isinstance(spec, Mapping) else None
+    if isinstance(spec, Mapping) and isinstance(template, str) and template.endswith((SUFFIX, ".yml")):
+        return {**values, "format": {**spec, "template": str(folder / template)}}
+    return dict(values)
 
 
 def merge(base: Mapping[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 
 class Strict(BaseModel):
@@ -81,12 +81,12 @@ class Source(Strict):
         description="paths or globs under --data, or hf:org/name[/config][:split]"
     )
     exclude: Texts = Field(default=[], description="globs under --data to leave out")
-    optional: bool = Field(default=False, description="no matching file is a warning, not an error")
+    optional: StrictBool = Field(default=False, description="no matching file is a warning, not an error")
     format: Format = "auto"
     fields: Fields = Fields()
     columns: list[str] | None = Field(default=None, description="names, when a CSV or TSV has no header")
     delimiter: str | None = Field(default=None, description="default: comma, tab for .tsv")
-    quoting: bool | None = Field(
+    quoting: StrictBool | None = Field(
         default=None,
         description="whether quotes enclose cells; default: yes, but not in tab-separated files",
     )

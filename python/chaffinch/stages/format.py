@@ -12,6 +12,7 @@ from chaffinch import _core
 from chaffinch.decisions import Rows
 from chaffinch.errors import RecipeError
 from chaffinch.recipe.format import Template
+from chaffinch.recipe.load import read_yaml
 
 
 def load_template(name: str) -> Template:
@@ -24,21 +25,24 @@ def load_template(name: str) -> Template:
         RecipeError: there is no such template, or the file does not say what a template must.
         OSError: the file cannot be read.
     """
+    shipped = resources.files("chaffinch") / "templates"
+    names = sorted(entry.name.removesuffix(".yaml") for entry in shipped.iterdir() if entry.name.endswith(".yaml"))
     if name.endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            hint = f"a template's path is relative to its recipe; the shipped ones are {', '.join(names)}"
+            raise FileNotFoundError(f"no template file {name}\nhint: {hint}")
         try:
             text = Path(name).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise RecipeError(f"template {name} is no UTF-8 text: {error}") from None
     else:
-        shipped = resources.files("chaffinch") / "templates"
-        names = sorted(entry.name.removesuffix(".yaml") for entry in shipped.iterdir() if entry.name.endswith(".yaml"))
         if name not in names:
             raise RecipeError(
                 f"no template {name!r}\nhint: choose {', '.join(names)}, or give the path of a .yaml file"
             )
         text = (shipped / f"{name}.yaml").read_text(encoding="utf-8")
     try:
-        template = Template.model_validate(yaml.safe_load(text))
+        template = Template.model_validate(read_yaml(text))
     except (ValidationError, yaml.YAMLError) as error:
         raise RecipeError(f"template {name}: {error}") from error
     for segment in template.prompt:
