@@ -37,9 +37,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def load(folder: Path, key: str) -> Decisions | None:
-    """The decisions kept under `key`, if there are any."""
-    path = folder / f"{key}.arrow"
+def load(path: Path) -> Decisions | None:
+    """The decisions kept in the file, if there are any."""
     if not path.is_file():
         return None
     try:
@@ -60,12 +59,12 @@ def load(folder: Path, key: str) -> Decisions | None:
     )
 
 
-def save(folder: Path, key: str, decisions: Decisions) -> None:
-    """Keeps `decisions` under `key`."""
+def save(path: Path, decisions: Decisions) -> None:
+    """Keeps `decisions` in the file."""
     columns: dict[str, np.ndarray] = {"row": decisions.row, "reason": decisions.reason}
     columns |= {"witness": decisions.witness} if decisions.witness is not None else {}
     columns |= {"score": decisions.score} if decisions.score is not None else {}
     more = json.dumps({"reasons": decisions.reasons, "notes": decisions.notes})
     table = pa.table(columns).replace_schema_metadata({"chaffinch": more})
-    with atomic_path(folder / f"{key}.arrow") as path, pa.ipc.new_file(str(path), table.schema) as writer:
+    with atomic_path(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
         writer.write_table(table)

@@ -62,8 +62,10 @@ class Run:
 
         Raises:
             DataError: a source without files.
+            RecipeError: a task list or a data set of the registry that is not there.
         """
         started = time.perf_counter()
+        check_names(self.recipe, self.data)
         inputs = {source.name: readers.plan_source(source, self.data) for source in self.recipe.sources}
         self.progress.start("read", sum(file.bytes for files in inputs.values() for file in files), "bytes")
         self.shards, done = [], 0
@@ -112,36 +114,28 @@ class Run:
         recipe, rows = self.recipe, self.rows
         self.marks = provenance.origins(rows, recipe.sources)
         self.alive = np.arange(len(rows), dtype=np.uint32)
-        self._key = cache.key_of(DECISIONS_VERSION, [shard.path.name for shard in self.shards])
-        origins = [
-            registry().model_dump(mode="json"),
-            *(source.model_dump(mode="json") for source in recipe.sources),
-        ]
-        stages: dict[str, tuple[Any, Any, Callable[[np.ndarray], Decisions]]] = {
-            "select": (recipe.select, _task_files(recipe, self.data), self._select),
-            "provenance": (recipe.provenance, origins, self._provenance),
-            "clean": (recipe.clean, None, self._clean),
-            "dedup": (recipe.dedup, [source.name for source in recipe.sources], self._dedup),
-            "sample": (recipe.sample, recipe.seed, self._sample),
+        runs: dict[str, Callable[[np.ndarray], Decisions]] = {
+            "select": self._select,
+            "provenance": self._provenance,
+            "clean": self._clean,
+            "dedup": self._dedup,
+            "sample": self._sample,
         }
-        for name in recipe.stages():
-            if name in stages:
-                self._step(name, *stages[name])
+        for name, path in kept_decisions(recipe, self.shards, self.data, self.cache).items():
+            self._step(name, path, runs[name])
 
     def in_order(self) -> np.ndarray:
         """The rows still in, by place: the keyed hash of their content, a shuffle that no other row can change."""
         return sample.order(self.rows.table, self.alive, self.recipe.seed, threads=self.threads)
 
-    def _step(self, name: str, spec: Any, more: Any, run: Callable[[np.ndarray], Decisions]) -> None:
+    def _step(self, name: str, path: Path, run: Callable[[np.ndarray], Decisions]) -> None:
         started = time.perf_counter()
         self.progress.start(name, len(self.alive), "rows")
-        self._key = cache.key_of(self._key, name, _json(spec), more)
-        folder = self.cache / "decisions"
-        decisions = cache.load(folder, self._key)
+        decisions = cache.load(path)
         cached = decisions is not None
         if decisions is None:
             decisions = run(self.alive)
-            cache.save(folder, self._key, decisions)
+            cache.save(path, decisions)
         rows_in = len(self.alive)
         self.alive = decisions.check(self.alive)
         self.progress.finish(len(self.alive), len(decisions.row))
@@ -183,6 +177,27 @@ class Run:
         return {"threads": self.threads, "progress": self.progress.advance}
 
 
+def kept_decisions(recipe: Recipe, shards: list[readers.Shard], data: Path, folder: Path) -> dict[str, Path]:
+    """By choosing stage, where the cache `folder` keeps its decisions: under the hash of all that they depend on."""
+    more: dict[str, Any] = {
+        "select": _task_files(recipe, data),
+        "provenance": [
+            registry().model_dump(mode="json"),
+            *(source.model_dump(mode="json") for source in recipe.sources),
+        ],
+        "clean": None,
+        "dedup": [source.name for source in recipe.sources],
+        "sample": recipe.seed,
+    }
+    key = cache.key_of(DECISIONS_VERSION, [shard.path.name for shard in shards])
+    paths = {}
+    for name in recipe.stages():
+        if name in more:
+            key = cache.key_of(key, name, _json(getattr(recipe, name)), more[name])
+            paths[name] = folder / "decisions" / f"{key}.arrow"
+    return paths
+
+
 def _json(spec: Any) -> Any:
     if isinstance(spec, list):
         return [_json(item) for item in spec]
@@ -208,6 +223,21 @@ def quarantine_reasons(shards: list[readers.Shard]) -> Mapping[str, int]:
             for reason in pa.ipc.open_file(pa.memory_map(str(shard.quarantine))).read_all()["reason"].to_pylist():
                 counts[reason] = counts.get(reason, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def check_names(recipe: Recipe, data: Path) -> None:
+    """Fails before anything is read when the recipe names a task list or a data set of the registry that is not there.
+
+    Raises:
+        RecipeError: naming it.
+    """
+    select.check_task_lists(recipe.select, data)
+    for source in recipe.sources:
+        if source.registry is not None:
+            try:
+                registry().lookup(source.registry)
+            except RecipeError as error:
+                raise RecipeError(f"source {source.name}: {error}") from None
 
 
 def refuse_unfilled(recipe: Recipe) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from chaffinch import readers
 from chaffinch.output import WORK
+from chaffinch.pipeline import check_names, kept_decisions
 from chaffinch.recipe.load import load_recipe
 from chaffinch.recipe.model import Recipe
 
@@ -18,6 +19,7 @@ class PlannedSource:
     Attributes:
         rows: rows in the files already read.
         cached: how many of the files were read already.
+        cached_bytes: their size.
     """
 
     name: str
@@ -25,16 +27,23 @@ class PlannedSource:
     files: int
     bytes: int
     cached: int
+    cached_bytes: int
     rows: int
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The sources, the stages in order, and what stands in the way of a build."""
+    """The sources, the stages in order, and what stands in the way of a build.
+
+    Attributes:
+        decided: the stages whose decisions an earlier build has taken already; none as long as there is a file to read.
+        unfilled: the stages that this version does not have.
+    """
 
     recipe: Recipe
     sources: list[PlannedSource]
     stages: list[str]
+    decided: list[str]
     unfilled: list[str]
 
     def summary(self) -> dict[str, Any]:
@@ -44,6 +53,7 @@ class Plan:
             "mode": self.recipe.mode,
             "sources": [asdict(source) for source in self.sources],
             "stages": self.stages,
+            "decided": self.decided,
             "unfilled": self.unfilled,
         }
 
@@ -59,15 +69,18 @@ def plan(
     """What `build` with the same arguments would read and run.
 
     Raises:
-        RecipeError: the recipe cannot mean what it says.
+        RecipeError: the recipe cannot mean what it says, or names a task list or data set that is not there.
         DataError: a source has no file.
     """
     resolved = load_recipe(recipe, set)
     folder = Path(cache) if cache else Path(out) / WORK if out else None
-    planned = []
+    check_names(resolved, Path(data))
+    planned: list[PlannedSource] = []
+    found: list[readers.Shard] = []
     for source in resolved.sources:
         inputs = readers.plan_source(source, Path(data))
         shards = readers.cached_shards(source, Path(data), folder) if folder else []
+        found += shards
         planned.append(
             PlannedSource(
                 source.name,
@@ -75,7 +88,12 @@ def plan(
                 len(inputs),
                 sum(file.bytes for file in inputs),
                 len(shards),
+                sum(shard.bytes for shard in shards),
                 sum(shard.rows for shard in shards),
             )
         )
-    return Plan(resolved, planned, resolved.stages(), resolved.unfilled())
+    decided = []
+    if folder and len(found) == sum(source.files for source in planned):
+        kept = kept_decisions(resolved, found, Path(data), folder)
+        decided = [stage for stage, path in kept.items() if path.is_file()]
+    return Plan(resolved, planned, resolved.stages(), decided, resolved.unfilled())

@@ -107,7 +107,12 @@ def test_a_plan_reads_nothing_and_knows_what_was_read(place: Path) -> None:
     after = json.loads(run(*arguments("plan", place, "--json")).stdout)
     assert [(source["cached"], source["rows"]) for source in after["sources"]] == [(1, 200), (0, 0)]
     shown = run(*arguments("plan", place)).stdout
+    size = (place / "data" / "a" / "rows.jsonl").stat().st_size
     assert "recipe        small\n" in shown
+    assert f"to read       0 bytes of {size / 1024:.1f} KiB\n" in shown
+    assert (before["decided"], after["decided"]) == ([], ["clean", "dedup", "sample"])
+    changed = json.loads(run(*arguments("plan", place, "--json", "--set", "sample.rows.a=20")).stdout)
+    assert changed["decided"] == ["clean", "dedup"]
     assert "dedup" in shown
 
 
@@ -117,6 +122,8 @@ def test_a_plan_reads_nothing_and_knows_what_was_read(place: Path) -> None:
         (["--set", "sed=1"], 2, "hint: did you mean `seed`?"),
         (["--set", "sample.rows.a=-1"], 2, "error: "),
         (["--set", "sources.a.files=nothing/*.jsonl"], 1, "hint: "),
+        (["--set", "sources.a.registry=Limma"], 2, "source a: no data set 'Limma'"),
+        (["--set", "select={tasks: {file: none.txt}}"], 2, "select.tasks.file: no file"),
         (["--threads", "0"], 2, ""),
     ],
 )
@@ -125,6 +132,7 @@ def test_what_cannot_be_built(place: Path, more: list[str], code: int, message: 
     assert result.exit_code == code
     assert result.stdout == ""
     assert message in result.stderr
+    assert "read:" not in result.stderr
     assert not (place / "out" / "manifest.json").exists()
 
 

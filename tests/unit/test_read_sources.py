@@ -54,6 +54,19 @@ def test_a_folder_stands_for_its_data_files(data):
     ]
 
 
+def test_a_link_to_a_folder_around_it_gives_no_file_twice(data):
+    (data / "b" / "around").symlink_to(data)
+    (data / "b" / "itself").symlink_to(data / "b" / "itself")
+    (data / "linked").symlink_to(data / "b")
+    for pattern in ("**/*", "b/*"):
+        files = [input_.file for input_ in plan_source(source(files=pattern, exclude="linked"), data)]
+        assert [file for file in files if file.endswith("2.jsonl")] == ["b/2.jsonl"]
+    assert [input_.file for input_ in plan_source(source(files="linked"), data)] == [
+        "linked/10.jsonl",
+        "linked/2.jsonl",
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -265,18 +278,18 @@ from chaffinch.errors import DataError
 from chaffinch.readers import read_source
 from chaffinch.recipe.source import Source
 try:
-    shards = read_source(Source(name="s", files=sys.argv[1], format="instruction"), Path("."), Path("cache"))
+    shards = read_source(Source(name="s", files=sys.argv[1:], format="instruction"), Path("."), Path("cache"))
     print([(shard.file, shard.rows, shard.rejected) for shard in shards])
 except DataError as error:
     print(error)
 """
 
 
-def hub(tmp_path: Path, name: str) -> str:
+def hub(tmp_path: Path, *names: str) -> str:
     # A data set of the hub is looked for in the working folder first, which stands in for the hub here.
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
     run = subprocess.run(
-        [sys.executable, "-c", HUB, name], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", HUB, *names], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
     assert "Traceback" not in run.stdout
@@ -290,6 +303,8 @@ def test_hub_data_sets_come_by_split(tmp_path):
     (folder / "test.jsonl").write_text(f'{ROW}\n{{"instruction": "i", "output": null}}\n')
     assert hub(tmp_path, "hf:org/set").strip() == "[('hf:org/set:test', 1, 1), ('hf:org/set:train', 2, 0)]"
     assert hub(tmp_path, "hf:org/set:train").strip() == "[('hf:org/set:train', 2, 0)]"
+    both = hub(tmp_path, "hf:org/set:train", "hf:org/set", "hf:org/set")
+    assert both.strip() == "[('hf:org/set:train', 2, 0), ('hf:org/set:test', 1, 1)]"
     # It lies in the same file as the whole, and is another shard.
     assert hub(tmp_path, "hf:org/set:train[:1]").strip() == "[('hf:org/set:train[:1]', 1, 0)]"
 

@@ -44,6 +44,14 @@ def plan(
     table(["source", "format", "files", "size", "files read", "rows"], rows, numbers=[2, 3, 4, 5])
     typer.echo()
     total = sum(source.bytes for source in made.sources)
-    facts([("recipe", made.recipe.name), ("stages", " → ".join(made.stages)), ("to read", size(total))])
+    cached = sum(source.cached_bytes for source in made.sources)
+    facts(
+        [
+            ("recipe", made.recipe.name),
+            ("stages", " → ".join(made.stages)),
+            ("to read", f"{size(total - cached)} of {size(total)}"),
+            ("decided", ", ".join(made.decided) or "none of the stages yet"),
+        ]
+    )
     if made.unfilled:
         warn(f"this version cannot build it yet: {', '.join(made.unfilled)}")

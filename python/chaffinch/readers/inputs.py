@@ -66,10 +66,9 @@ def plan_source(source: Source, data: Path) -> list[Input]:
     """
     excluded = {file for pattern in source.exclude for file in _match(pattern, data, source, apps=False)}
     found: set[str] = set()
-    hub = []
+    hub = [Input(pattern, (), 0) for pattern in dict.fromkeys(source.files) if pattern.startswith(HUB)]
     for pattern in source.files:
         if pattern.startswith(HUB):
-            hub.append(Input(file=pattern, members=(), bytes=0))
             continue
         matches = _match(pattern, data, source, apps=source.format == "apps") - excluded
         if not matches and not source.optional:
@@ -112,6 +111,8 @@ def _match(pattern: str, data: Path, source: Source, *, apps: bool) -> set[str]:
     for path in paths:
         relative = path.relative_to(data)
         name = relative.as_posix()
+        if path.is_symlink() and _leads_back(path):
+            continue
         if not hidden and any(part.startswith(".") for part in relative.parts):
             continue
         if path.is_file():
@@ -124,6 +125,14 @@ def _match(pattern: str, data: Path, source: Source, *, apps: bool) -> set[str]:
             files = (file for file in path.rglob("*") if file.is_file() and _is_data(file))
             matches |= {file.relative_to(data).as_posix() for file in files}
     return matches
+
+
+def _leads_back(link: Path) -> bool:
+    """Whether a link leads to a folder around it, by which every file there would come again, or to itself."""
+    try:
+        return link.parent.resolve().is_relative_to(link.resolve())
+    except RuntimeError:
+        return True
 
 
 def _is_data(path: Path) -> bool:

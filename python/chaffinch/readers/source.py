@@ -146,9 +146,13 @@ def _work(source: Source, data: Path, cache: Path, inputs: list[Input], threads:
     tasks = load_task_table(source, data)
     members = (member for input_ in inputs for member in input_.members)
     hashes = file_hashes(members, cache, threads=threads)
+    seen: set[str] = set()
     for input_ in inputs:
         if input_.file.startswith(HUB):
-            for split in open_hub(input_.file):
+            # A data set and a split of it may both be named: its rows count once, as a file's do that two globs match.
+            splits = [split for split in open_hub(input_.file) if split.file not in seen]
+            seen |= {split.file for split in splits}
+            for split in splits:
                 of_files = file_hashes(split.files, cache, threads=threads)
                 # A slice (`train[:10]`) lies in the same files as the whole.
                 file_hash = _digest([split.file, *(of_files[file] for file in split.files)])

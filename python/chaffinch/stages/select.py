@@ -57,6 +57,17 @@ def _distinct(rows: Rows, threads: int | None) -> tuple[np.ndarray, list[tuple[s
     return to_numpy(codes), list(zip(*columns, strict=True))
 
 
+def check_task_lists(steps: list[SelectStep], data: Path) -> None:
+    """Looks at the files of task names without using them.
+
+    Raises:
+        RecipeError: one is missing, outside the data folder, empty or no text.
+    """
+    for step in steps:
+        _names(step.tasks, data)
+        _names(step.not_tasks, data)
+
+
 class _Names:
     """Exact names by hash, and globs for the rest."""
 
