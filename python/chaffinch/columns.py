@@ -13,13 +13,14 @@ def to_arrow(values: Any, name: str = "column") -> pa.ChunkedArray:
 
     Args:
         values: a pyarrow array, anything with the Arrow PyCapsule interface (a polars or pandas Series, a
-            duckdb relation or a table of one column), a column of a `datasets.Dataset`, a numpy array, or a
-            sequence of Python values. Memory is shared where its layout allows.
+            duckdb relation or a table of one column), a `datasets.Dataset` of one column or a column of one, a
+            numpy array, or a sequence of Python values. Memory is shared where its layout allows.
         name: what a message calls it.
 
     Raises:
         ValueError: a text holds a lone surrogate, values are of several types, or a table has not one column.
     """
+    values = _of_datasets(values)
     if isinstance(values, pa.ChunkedArray):
         return values
     if isinstance(values, pa.Array):
@@ -28,9 +29,6 @@ def to_arrow(values: Any, name: str = "column") -> pa.ChunkedArray:
         return _only_column(pa.chunked_array(values), name)
     if hasattr(values, "__arrow_c_array__"):
         return _only_column(pa.chunked_array([pa.array(values)]), name)
-    if type(values).__module__.startswith("datasets."):
-        # A `datasets` column reads its rows one by one; its source has the Arrow table.
-        return values.source.with_format("arrow")[:][values.column_name]
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise ValueError(f"{name} is {type(values).__name__}\nhint: give a column, or a list of str")
     if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
@@ -44,6 +42,7 @@ def to_texts(values: Any, name: str = "texts") -> pa.Table:
     Raises:
         ValueError: a column is not text, or not as long as the others.
     """
+    values = _of_datasets(values)
     if isinstance(values, Mapping):
         columns = {str(key): to_arrow(column, f"{name}[{key!r}]") for key, column in values.items()}
     elif _is_table(values):
@@ -75,6 +74,17 @@ def to_numpy(array: Any) -> npt.NDArray[Any]:
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
     return np.asarray(pa.array(array).to_numpy())
+
+
+def _of_datasets(values: Any) -> Any:
+    """The Arrow table of a `datasets.Dataset`, or of a column's data set: `datasets` itself reads row by row."""
+    if not type(values).__module__.startswith("datasets."):
+        return values
+    if hasattr(values, "column_name"):
+        return values.source.with_format("arrow")[:][values.column_name]
+    if hasattr(values, "num_rows") and not isinstance(values, Mapping):
+        return values.with_format("arrow")[:]
+    raise ValueError(f"{type(values).__name__} is no table\nhint: choose one split of it, not streamed")
 
 
 def _is_table(values: Any) -> bool:

@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 from chaffinch import _core
 from chaffinch.columns import to_arrow, to_texts
@@ -32,6 +32,7 @@ COLUMNS = {
     "polars table": pl.DataFrame({"text": TEXTS}),
     "pandas": pd.Series(TEXTS),
     "pandas object": pd.Series(TEXTS, dtype=object),
+    "datasets table": Dataset.from_dict({"text": ["x", *TEXTS]}).select(range(1, 1 + len(TEXTS))),
     "datasets": Dataset.from_dict({"text": TEXTS})["text"],
     "table": pa.table({"text": TEXTS}),
 }
@@ -136,3 +137,12 @@ def test_progress_is_reported_and_its_error_comes_back():
 
     with pytest.raises(LookupError, match="stop here"):
         _core.exact_duplicates(texts, normal_form="case", progress=fail)
+
+
+@pytest.mark.parametrize(
+    "several",
+    [DatasetDict({"train": Dataset.from_dict({"a": ["x"]})}), Dataset.from_dict({"a": ["x"]}).to_iterable_dataset()],
+)
+def test_what_datasets_has_besides_tables_is_refused(several):
+    with pytest.raises(ValueError, match="is no table\nhint: choose one split of it"):
+        exact_duplicates(several)

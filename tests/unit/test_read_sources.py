@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from chaffinch.errors import DataError, RecipeError
@@ -283,6 +284,35 @@ try:
 except DataError as error:
     print(error)
 """
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()])
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_bytes_where_text_is_due_are_text(data, tmp_path, kind, suffix):
+    table = pa.table({"instruction": pa.array([b"caf\xc3\xa9"], kind), "output": ["o"], "image": [b"\xff"]})
+    write_table(table, data / f"a.{suffix}")
+    [shard] = read_source(source(files=f"a.{suffix}"), data, tmp_path / "cache")
+    row = pa.ipc.open_file(shard.path).read_all().to_pylist()[0]
+    assert (row["instruction"], row["meta"]) == ("café", '{"image":"ff"}')
+
+
+def test_bytes_that_are_no_text_and_pages_that_are_damaged_are_named_without_a_traceback(data, tmp_path):
+    write_table(pa.table({"instruction": [b"\xff"], "output": ["o"]}), data / "bytes.parquet")
+    write_table(pa.table({"instruction": ["q" * 9_000], "output": ["o"]}), data / "page.parquet")
+    whole = (data / "page.parquet").read_bytes()
+    (data / "page.parquet").write_bytes(whole[:40] + b"\xff" * 60 + whole[100:])
+    for name in ("bytes.parquet", "page.parquet"):
+        with pytest.raises(DataError, match=rf"{name}: [^\n]*\nhint: the file is damaged") as caught:
+            read_source(source(files=name), data, tmp_path / "cache")
+        assert "Traceback" not in str(caught.value)
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.ipc.new_file(path, table.schema) as writer:
+            writer.write_table(table)
 
 
 def hub(tmp_path: Path, *names: str) -> str:

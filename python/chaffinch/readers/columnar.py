@@ -1,6 +1,6 @@
 """Parquet and Arrow files, and data sets of the Hugging Face hub, as streams of Arrow batches."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,14 @@ from chaffinch.readers.inputs import HUB
 BATCH_ROWS = 4096
 
 
-def open_batches(path: Path, suffix: str) -> pa.RecordBatchReader:
+def open_batches(path: Path, suffix: str, texts: Collection[str], failed: list[Exception]) -> pa.RecordBatchReader:
     """The batches of a Parquet or Arrow file.
+
+    Args:
+        path: the file.
+        suffix: its format.
+        texts: columns that are due to be text: those of bytes are, if they are UTF-8. Some writers do not say so.
+        failed: gets what goes wrong after this call, which Arrow would tell as a Python traceback.
 
     Raises:
         DataError: the file is not what its name says.
@@ -23,25 +29,46 @@ def open_batches(path: Path, suffix: str) -> pa.RecordBatchReader:
     try:
         if suffix in (".parquet", ".pq"):
             parquet = pq.ParquetFile(path)
-            batches = parquet.iter_batches(BATCH_ROWS)
-            return pa.RecordBatchReader.from_batches(parquet.schema_arrow, batches)
-        return _open_arrow(path)
+            schema, batches = parquet.schema_arrow, parquet.iter_batches(BATCH_ROWS)
+        else:
+            schema, batches = _open_arrow(path)
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise
-        message = f"{path}: {str(error).splitlines()[0]}"
-        raise DataError(f"{message}\nhint: the file is damaged or not what its name says") from None
+        raise damaged(path, error) from None
+    told = pa.schema([field.with_type(pa.string()) if _is_text(field, texts) else field for field in schema])
+    return pa.RecordBatchReader.from_batches(told, _watched(batches, told, failed))
 
 
-def _open_arrow(path: Path) -> pa.RecordBatchReader:
+def damaged(path: Path, error: Exception) -> Exception:
+    """The error to raise for a file that Arrow fails to read; the operating system's own errors stay as they are."""
+    if isinstance(error, OSError) and error.errno:
+        return error
+    message = f"{path}: {str(error).splitlines()[0]}"
+    return DataError(f"{message}\nhint: the file is damaged or not what its name says")
+
+
+def _is_text(field: pa.Field, texts: Collection[str]) -> bool:
+    bytes_ = pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type) or field.type == pa.binary_view()
+    return bytes_ and field.name in texts
+
+
+def _watched(batches: Iterator[pa.RecordBatch], schema: pa.Schema, failed: list[Exception]) -> Iterator[pa.RecordBatch]:
+    try:
+        for batch in batches:
+            yield batch if batch.schema.equals(schema) else batch.cast(schema)
+    except Exception as error:
+        failed.append(error)
+        raise
+
+
+def _open_arrow(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     source = pa.memory_map(str(path))
     try:
         file = pa.ipc.open_file(source)
     except pa.ArrowInvalid:
         source.seek(0)
-        return pa.ipc.open_stream(source)
-    batches = (file.get_batch(number) for number in range(file.num_record_batches))
-    return pa.RecordBatchReader.from_batches(file.schema, _small(batches))
+        stream = pa.ipc.open_stream(source)
+        return stream.schema, stream
+    return file.schema, _small(file.get_batch(number) for number in range(file.num_record_batches))
 
 
 def _small(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

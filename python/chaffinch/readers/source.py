@@ -12,7 +12,7 @@ import pyarrow as pa
 from chaffinch import _core
 from chaffinch.cache import temporary_beside
 from chaffinch.errors import DataError
-from chaffinch.readers.columnar import BATCH_ROWS, open_batches, open_hub
+from chaffinch.readers.columnar import BATCH_ROWS, damaged, open_batches, open_hub
 from chaffinch.readers.hashes import file_hashes, write_json
 from chaffinch.readers.inputs import COLUMNAR, GROUPED, HUB, Input, plan_source
 from chaffinch.readers.plan import UNFOLDED, Task, core_plan, is_delimited, load_task_table
@@ -20,7 +20,7 @@ from chaffinch.readers.unfold import UNFOLD
 from chaffinch.recipe.source import Source
 
 # Part of every cache key: goes up whenever the same file would give another shard.
-READER_VERSION = 2
+READER_VERSION = 3
 
 # The folder of the cache that holds the shards.
 SHARDS = "read"
@@ -226,14 +226,21 @@ Outcome = tuple[int, int, dict[str, int]]
 
 def _read(group: list[_Work], threads: int | None, progress: Callable[[int], object] | None) -> list[Outcome]:
     first = group[0]
+    failed: list[Exception] = []
     path = first.input.members[0] if first.input.members else Path()
     if first.table is not None or first.input.suffix in COLUMNAR:
         if first.table is not None:
             batches = first.table.to_reader(max_chunksize=BATCH_ROWS)
         else:
-            batches = open_batches(path, first.input.suffix)
-        # Progress would count the batches' JSON, not the file's bytes.
-        return [_core.read_batches(first.plan, {**first.job, "path": path}, batches, threads=threads)]
+            texts = {name for names in first.plan["fields"].values() for name in names}
+            batches = open_batches(path, first.input.suffix, texts, failed)
+        try:
+            # Progress would count the batches' JSON, not the file's bytes.
+            return [_core.read_batches(first.plan, {**first.job, "path": path}, batches, threads=threads)]
+        except DataError:
+            if failed:
+                raise damaged(path, failed[0]) from None
+            raise
     unfolded: list[Path] = []
     try:
         jobs = []
