@@ -1,7 +1,8 @@
 """The rows of a build: every shard, memory-mapped, as one table addressed by row number."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,13 @@ SCHEMA = pa.schema(
 
 MAX_ROWS = 2**32 - 1
 
+# Every chunk of a column costs time and memory in each stage, and Linux maps at most 65,530 files into a process. So of more
+# shards than a few, the small ones are read and put together instead of mapped.
+FEW_SHARDS = 4_096
+TOGETHER = 4_096
+MOST_MAPPED = 30_000
+SMALL_SHARD_BYTES = 1 << 15
+
 hash_file = _core.hash_file
 build_info = _core.build_info
 
@@ -51,9 +59,7 @@ class Rows:
         n_rows = sum(shard.rows for shard in self.shards)
         if n_rows > MAX_ROWS:
             raise DataError(f"{n_rows:,} rows, at most {MAX_ROWS:,} fit in one build\nhint: build it in several runs")
-        self.table: Any = (
-            pa.concat_tables([_map(shard) for shard in self.shards]) if self.shards else SCHEMA.empty_table()
-        )
+        self.table: Any = pa.concat_tables(_tables(self.shards)) if self.shards else SCHEMA.empty_table()
         self.starts = np.cumsum([0, *(shard.rows for shard in self.shards)])
         self.ranges: dict[str, tuple[int, int]] = {}
         end = 0
@@ -113,9 +119,23 @@ def hash_prefixes(chunk: Any) -> np.ndarray:
     return values.astype(np.uint64)
 
 
-def _map(shard: Shard) -> Any:
+def _tables(shards: Sequence[Shard]) -> Iterator[Any]:
+    sizes = [shard.path.stat().st_size for shard in shards]
+    by_size = sorted(range(len(shards)), key=lambda at: -sizes[at])
+    mapped = {at for rank, at in enumerate(by_size[:MOST_MAPPED]) if rank < FEW_SHARDS or sizes[at] > SMALL_SHARD_BYTES}
+    for is_mapped, run in groupby(range(len(shards)), key=mapped.__contains__):
+        tables = (_open(shards[at], mapped=is_mapped) for at in run)
+        if is_mapped:
+            yield from tables
+        else:
+            while some := list(islice(tables, TOGETHER)):
+                yield pa.concat_tables(some).combine_chunks()
+
+
+def _open(shard: Shard, *, mapped: bool) -> Any:
     try:
-        table = pa.ipc.open_file(pa.memory_map(str(shard.path))).read_all()
+        source = pa.memory_map(str(shard.path)) if mapped else pa.py_buffer(shard.path.read_bytes())
+        table = pa.ipc.open_file(source).read_all()
     except pa.ArrowInvalid as error:
         raise DataError(
             f"{shard.path}: {error}\nhint: the cache is damaged; delete this file and build again"
