@@ -93,7 +93,7 @@ def build(
         )
     started, clock = datetime.now(UTC), perf_counter()
     with open_output(out) as output, PeakMemory() as memory:
-        run = Run(resolved, data, Path(cache) if cache else output.work, threads, progress)
+        run = Run(resolved, data, out, Path(cache) if cache else output.work, threads, progress)
         run.read()
         _write_quarantine(output.staging / QUARANTINE, run)
         run.check_bad_rows(output.staging / QUARANTINE)

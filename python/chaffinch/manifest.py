@@ -160,12 +160,13 @@ def _texts(rows: Rows, row: int) -> dict[str, Any]:
 def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
     warnings = []
     for note, meaning in (
-        ("truncated_file", "files end in the middle: rows behind that are lost"),
-        ("empty_file", "files are empty"),
+        ("truncated_file", "cut off in the middle, rows behind that are lost"),
+        ("empty_file", "empty"),
     ):
         files = [shard.file for shard in run.shards if note in shard.notes]
         if files:
-            warnings.append(f"{len(files)} {meaning}: {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}")
+            number = f"{len(files):,} file{'s' if len(files) > 1 else ''}"
+            warnings.append(f"{number} {meaning}: {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}")
     if not len(run.alive):
         warnings.append("the mixture is empty: every row was removed")
     for step in run.strata():

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,23 @@ class Output:
                 new.replace(place)
         shutil.rmtree(old)
         shutil.rmtree(self.staging)
+
+
+def check_not_own(out: Path, files: Iterable[Path]) -> None:
+    """Refuses to read what a build into `out` writes, which would make the second build another than the first.
+
+    Raises:
+        DataError: naming the file.
+    """
+    own = [(out / part).resolve() for part in _PARTS]
+    if not any(part.exists() for part in own):
+        return
+    for file in files:
+        if any(file.resolve().is_relative_to(part) for part in own):
+            raise DataError(
+                f"{file} is what a build into {out} writes, and a source of this one\n"
+                "hint: give an --out outside the data folder, or narrow the source's `files:`"
+            )
 
 
 def _is_finished(out: Path) -> bool:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from chaffinch import cache, readers
 from chaffinch.decisions import Decisions
 from chaffinch.errors import DataError, RecipeError
+from chaffinch.output import check_not_own
 from chaffinch.progress import Progress
 from chaffinch.provenance import registry
 from chaffinch.recipe.model import Recipe
@@ -47,6 +48,7 @@ class Run:
 
     recipe: Recipe
     data: Path
+    out: Path
     cache: Path
     threads: int | None
     progress: Progress
@@ -61,12 +63,14 @@ class Run:
         """Reads every source into shards, or finds them already read.
 
         Raises:
-            DataError: a source without files.
+            DataError: a source without files, or with a file of the output folder.
             RecipeError: a task list or a data set of the registry that is not there.
         """
         started = time.perf_counter()
         check_names(self.recipe, self.data)
         inputs = {source.name: readers.plan_source(source, self.data) for source in self.recipe.sources}
+        members = (member for files in inputs.values() for file in files for member in file.members)
+        check_not_own(self.out, members)
         self.progress.start("read", sum(file.bytes for files in inputs.values() for file in files), "bytes")
         self.shards, done = [], 0
         for source in self.recipe.sources:
@@ -107,7 +111,8 @@ class Run:
                 f"hint: {quarantine} says where each is; mend them, exclude their files or raise max_bad_fraction"
             )
         if not len(self.rows):
-            raise DataError("no source has a single row\nhint: look at `files:` of the recipe's sources")
+            hint = f"{quarantine} says why each was bad" if rejected else "look at `files:` of the recipe's sources"
+            raise DataError(f"no source has a single row\nhint: {hint}")
 
     def decide(self) -> None:
         """Runs every choosing stage of the recipe over the rows still in; what is in the cache is not decided again."""

@@ -34,8 +34,8 @@ SCHEMA = pa.schema(
 
 MAX_ROWS = 2**32 - 1
 
-# Every chunk of a column costs time and memory in each stage, and Linux maps at most 65,530 files into a process. So of more
-# shards than a few, the small ones are read and put together instead of mapped.
+# Every chunk of a column costs time and memory in each stage, and Linux maps at most 65,530 files into a process.
+# So of more shards than a few, the small ones are read and put together instead of mapped.
 FEW_SHARDS = 4_096
 TOGETHER = 4_096
 MOST_MAPPED = 30_000

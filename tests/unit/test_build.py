@@ -1,5 +1,6 @@
 """What a build refuses, warns of and gives back."""
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -82,6 +83,33 @@ def test_the_data_is_never_taken_for_an_earlier_mixture(data: Path, tmp_path: Pa
     with pytest.raises(cf.DataError, match="is where the mixture goes"):
         build(data, tmp_path)
     assert (data / "rows.jsonl").exists()
+
+
+def test_what_a_build_writes_is_never_its_own_source(data: Path) -> None:
+    sources = [{"name": "a", "files": "**/*.*", "exclude": ["**/*.json", "**/*.html"]}]
+    first = build(data, data / "out", sources=sources)
+    with pytest.raises(cf.DataError, match=r"out/data/train-.* is what a build into .*\nhint: give an --out outside"):
+        build(data, data / "out", sources=sources)
+    assert cf.Result(data / "out").table == first.table
+    assert build(data, data / "out").table == first.table
+
+
+def test_files_that_are_cut_or_empty_are_warned_of(data: Path, tmp_path: Path) -> None:
+    (data / "none.jsonl").touch()
+    (data / "nothing.jsonl").touch()
+    packed = gzip.compress((data / "rows.jsonl").read_bytes())
+    (data / "cut.jsonl.gz").write_bytes(packed[: len(packed) * 2 // 3])
+    result = build(data, tmp_path / "out", sources=[{"name": "a", "files": "*"}], max_bad_fraction=0.1)
+    assert result.summary["warnings"] == [
+        "1 file cut off in the middle, rows behind that are lost: cut.jsonl.gz",
+        "2 files empty: none.jsonl, nothing.jsonl",
+    ]
+
+
+def test_where_every_row_is_bad_the_hint_names_the_quarantine(data: Path, tmp_path: Path) -> None:
+    write_jsonl(data / "rows.jsonl", [{"instruction": "no answer"}])
+    with pytest.raises(cf.DataError, match=r"no source has a single row\nhint: .*quarantine\.parquet"):
+        build(data, tmp_path / "out", max_bad_fraction=1.0)
 
 
 def test_a_build_whose_cache_was_deleted_is_still_ours(data: Path, tmp_path: Path) -> None:

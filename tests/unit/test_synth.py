@@ -11,12 +11,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+import chaffinch as cf
 from chaffinch.synth import PLANTED, TRUTH, synthesise, words
 from chaffinch.synth.profiles import apportion
 
 ROWS = 20_000
 SORTS = {"exact-duplicate", "prompt-duplicate", "near-duplicate", "duplicate-id"}
-SORTS |= {"evaluation-item", "model-generated", "nan", "repeated-references"}
+SORTS |= {"evaluation-item", "model-generated", "nan", "repeated-references", "too-short", "too-long"}
 WAYS = {"truncated", "wrong-type", "missing-field", "empty-references", "invalid-role", "lone-surrogate"}
 
 
@@ -218,6 +219,10 @@ def test_broken_rows_are_broken_as_said(planted, read):
             case "repeated-references":
                 assert len(row["output"]) == 2
                 assert len(set(row["output"])) == 1
+            case "too-short" | "too-long":
+                words = len(" ".join(row[key] for key in ("instruction", "input")).split())
+                assert words == line["words"]
+                assert words < 3 if line["planted"] == "too-short" else words > 800
             case "model-generated":
                 assert row["generator"] == line["generator"]
                 text = response(row)
@@ -319,3 +324,13 @@ def test_apportion_gives_every_row_to_someone():
     assert apportion(10, [1, 1, 1]) == [4, 3, 3]
     assert apportion(7, [5, 1, 1]) == [5, 1, 1]
     assert sum(apportion(1_234_567, [0.3, 1.7, 12])) == 1_234_567
+
+
+def test_the_demo_recipe_removes_exactly_what_is_too_short_or_too_long(corpus, tmp_path):
+    summary = cf.build("demo", data=corpus[0], out=tmp_path / "out").summary
+    [clean] = [stage for stage in summary["stages"] if stage["stage"] == "clean"]
+    planted = corpus[1]["total"]["planted"]
+    assert clean["removed"] == {
+        "prompt under 3 words": planted["too-short"],
+        "prompt over 800 words": planted["too-long"],
+    }

@@ -24,10 +24,8 @@ class Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            typer.echo(
-                "interrupted: what was read and decided so far is kept, the same command goes on from there",
-                err=True,
-            )
+            kept = ": what was read and decided so far is kept, the same command goes on from there"
+            typer.echo(f"interrupted{kept if ctx.invoked_subcommand == 'build' else ''}", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except RecipeError as error:
             _tell(error)

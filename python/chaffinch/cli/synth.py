@@ -11,7 +11,12 @@ from chaffinch.cli import options
 def synth(
     out: Annotated[
         Path,
-        typer.Option("--out", metavar="DIR", help="The folder to make; it must not exist.", show_default=False),
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="The folder to make: new, empty, or made by the same command.",
+            show_default=False,
+        ),
     ],
     rows: Annotated[int, typer.Option(min=1, help="Rows over all files, planted and broken ones included.")] = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="Chooses the texts and the places of what is planted.")] = 0,

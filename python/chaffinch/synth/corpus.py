@@ -56,7 +56,7 @@ def synthesise(
         `rows`, `broken`, `planted` (rows by sort) and `fields` (rows by value of the row's own `source` or
         `data_source`); `evaluation` (path and number of items). `planted.jsonl` has one line for each planted
         row: file, position, planted, and what else is known of it (`of`, `how`, `edits`, `item`,
-            `generator`).
+        `words`, `generator`).
 
     Raises:
         ValueError: fewer than 1 row, or no such profile.

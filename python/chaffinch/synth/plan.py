@@ -8,7 +8,7 @@ import numpy as np
 from chaffinch.synth import draw
 from chaffinch.synth.tasks import Task
 
-VERSION = 1
+VERSION = 2
 
 DUPLICATES = ("exact-duplicate", "near-duplicate")
 RATES = {
@@ -20,6 +20,8 @@ RATES = {
     "nan": 0.002,
     "duplicate-id": 0.002,
     "repeated-references": 0.003,
+    "too-short": 0.004,
+    "too-long": 0.004,
     "broken": 0.004,
 }
 # A file this small would not look like data any more with a row of each sort planted in it.

@@ -10,7 +10,16 @@ JSONL_BREAKS = ("truncated", "wrong-type", "missing-field", "lone-surrogate")
 ARRAY_BREAKS = ("wrong-type", "missing-field")
 CHAT_BREAKS = ("invalid-role", "wrong-type", "missing-field")
 TASK_BREAKS = ("empty-references", "missing-field", "wrong-type")
-FREE_TEXT = (*DUPLICATES, "prompt-duplicate", "evaluation-item", "model-generated", "nan", "broken")
+FREE_TEXT = (
+    *DUPLICATES,
+    "prompt-duplicate",
+    "evaluation-item",
+    "model-generated",
+    "nan",
+    "too-short",
+    "too-long",
+    "broken",
+)
 
 
 def apportion(total: int, weights: Sequence[float]) -> list[int]:

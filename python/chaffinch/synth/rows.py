@@ -15,6 +15,7 @@ from chaffinch.synth.words import ADJECTIVES, NOUNS, sentence
 BLOCK = 4096
 PROMPT_DRAWS = 8
 RESPONSE_DRAWS = 6
+LONG_SENTENCES = 120
 GENERATORS = ("synthetic-chat-7b", "synthetic-chat-70b")
 TRACES = (
     "As an AI language model, I cannot have opinions, but here is an answer. ",
@@ -117,6 +118,8 @@ def _plant(file: File, row: Row, plant: Plant, items: Sequence[Row], ids: int) -
         note["generator"] = row["generator"] = GENERATORS[plant.draw & 1]
         path = _response(file)
         _set(row, path, TRACES[(plant.draw >> 1) % len(TRACES)] + _get(row, path))
+    elif plant.kind in {"too-short", "too-long"}:
+        note["words"] = _resize(file, row, plant)
     elif plant.kind == "nan":
         row["score"] = math.nan
     elif plant.kind == "duplicate-id":
@@ -167,6 +170,22 @@ def _edit(row: Row, paths: tuple[Path, ...], bits: int) -> int:
         words[place] = new if words[place] != new else ADJECTIVES[bits & 63]
     _set(row, path, " ".join(words))
     return edits
+
+
+def _resize(file: File, row: Row, plant: Plant) -> int:
+    """Makes the prompt too short to ask anything, or longer than a model reads; returns its words."""
+    noun, adjective = NOUNS[plant.draw & 63], ADJECTIVES[(plant.draw >> 6) & 63]
+    short = f"{adjective.title()} {noun}{plant.draw >> 12:x}?"
+    text = (
+        short
+        if plant.kind == "too-short"
+        else " ".join(sentence(plant.draw * (2 * nth + 1)) for nth in range(LONG_SENTENCES))
+    )
+    paths = _prompts(file, row)
+    for path in paths[1:]:
+        _set(row, path, "")
+    _set(row, paths[0], text)
+    return len(text.split())
 
 
 def _hide(file: File, row: Row, plant: Plant, item: Row) -> None:
