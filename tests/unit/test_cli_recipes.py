@@ -85,3 +85,15 @@ def test_the_schema_knows_every_key_and_both_ways_to_write_a_list() -> None:
     assert files == [{"items": {"type": "string"}, "type": "array"}, {"type": "string"}]
     assert schema["additionalProperties"] is False
     assert {"required": ["base"]} in schema["anyOf"]
+
+
+def test_json_lists_and_shows_recipes() -> None:
+    listed = json.loads(run("--json").stdout)["recipes"]
+    assert [recipe["name"] for recipe in listed] == list(shipped())
+    assert all(recipe["description"] for recipe in listed)
+    shown = json.loads(run("demo", "--set", "seed=7", "--json").stdout)
+    assert shown == load_recipe("demo", {"seed": 7}).json_values()
+
+
+def test_every_recipe_that_is_near_is_named() -> None:
+    assert "hint: did you mean birbal-200k or birbal-400k or birbal-700k?" in run("birbal").stderr

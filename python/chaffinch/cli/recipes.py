@@ -13,6 +13,7 @@ def recipes(
     ] = None,
     overrides: options.Set = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a recipe, for editors.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Lists the shipped recipes, or shows one with its base, mode and defaults filled in."""
     import yaml
@@ -26,7 +27,13 @@ def recipes(
         print_json(recipe_schema())
     elif name is not None:
         values = load_recipe(name, parse_set(overrides or [])).json_values()
+        if as_json:
+            print_json(values)
+            return
         typer.echo(visible(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)), nl=False)
     else:
         rows = [(known, " ".join(load_recipe(known).description.split())) for known in shipped()]
+        if as_json:
+            print_json({"recipes": [{"name": known, "description": makes} for known, makes in rows]})
+            return
         table(["recipe", "what it makes"], rows)

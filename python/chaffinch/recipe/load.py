@@ -140,9 +140,11 @@ def _read(recipe: str | Path) -> dict[str, Any]:
     if path.suffix not in {SUFFIX, ".yml"} and not path.is_file():
         known = shipped()
         if str(recipe) not in known:
-            near = difflib.get_close_matches(str(recipe), known, n=1)
+            near = difflib.get_close_matches(str(recipe), known, n=3)
             hint = (
-                f"did you mean {near[0]}?" if near else f"shipped recipes are {', '.join(known)}; or give a .yaml file"
+                f"did you mean {' or '.join(sorted(near))}?"
+                if near
+                else f"shipped recipes are {', '.join(known)}; or give a .yaml file"
             )
             raise RecipeError(f"no recipe {str(recipe)!r}\nhint: {hint}")
         path = known[str(recipe)]
