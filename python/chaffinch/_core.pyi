@@ -134,6 +134,7 @@ def contamination(
     min_coverage: float,
     common: int,
     sets: Any = None,
+    evidence: int | None = None,
     threads: int | None = None,
     progress: _Progress = None,
 ) -> _Table: ...

@@ -49,6 +49,12 @@ def load(folder: Path, key: str) -> Decisions | None:
         # A damaged entry is no entry: it is decided again and written over.
         path.unlink(missing_ok=True)
         return None
+    evidence = None
+    if more.get("evidence"):
+        try:
+            evidence = pa.ipc.open_file(pa.memory_map(str(_evidence(path)))).read_all()
+        except (OSError, pa.ArrowInvalid):
+            return None
     column = {name: table[name].combine_chunks().to_numpy(zero_copy_only=False) for name in table.column_names}
     return Decisions(
         row=column["row"],
@@ -57,6 +63,7 @@ def load(folder: Path, key: str) -> Decisions | None:
         witness=column.get("witness"),
         score=column.get("score"),
         notes=more["notes"],
+        evidence=evidence,
     )
 
 
@@ -65,7 +72,19 @@ def save(folder: Path, key: str, decisions: Decisions) -> None:
     columns: dict[str, np.ndarray] = {"row": decisions.row, "reason": decisions.reason}
     columns |= {"witness": decisions.witness} if decisions.witness is not None else {}
     columns |= {"score": decisions.score} if decisions.score is not None else {}
-    more = json.dumps({"reasons": decisions.reasons, "notes": decisions.notes})
+    has_evidence = decisions.evidence is not None
+    more = json.dumps({"reasons": decisions.reasons, "notes": decisions.notes, "evidence": has_evidence})
     table = pa.table(columns).replace_schema_metadata({"chaffinch": more})
-    with atomic_path(folder / f"{key}.arrow") as path, pa.ipc.new_file(str(path), table.schema) as writer:
+    place = folder / f"{key}.arrow"
+    if has_evidence:
+        _write(_evidence(place), decisions.evidence)
+    _write(place, table)
+
+
+def _evidence(place: Path) -> Path:
+    return place.with_suffix(".evidence.arrow")
+
+
+def _write(place: Path, table: pa.Table) -> None:
+    with atomic_path(place) as path, pa.ipc.new_file(str(path), table.schema) as writer:
         writer.write_table(table)

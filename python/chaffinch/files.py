@@ -134,12 +134,13 @@ def _read_json(path: Path, text: io.TextIOBase, suffix: str) -> pa.Table:
 def _records(path: Path, text: io.TextIOBase, suffix: str) -> Iterator[tuple[str, Any]]:
     if suffix == ".json":
         content = text.read()
-        if content.lstrip()[:1] != "{":
+        if content.lstrip()[:1] != "{" or "\n{" not in content:
             records = _parse(path, "the file", content)
-            if not isinstance(records, list):
+            if not isinstance(records, list | dict):
                 hint = "it has to be an array of objects, or one object a line"
                 raise DataError(f"{path} holds {type(records).__name__}\nhint: {hint}")
-            yield from ((f"row {index}", record) for index, record in enumerate(records))
+            rows = records if isinstance(records, list) else [records]
+            yield from ((f"row {index}", record) for index, record in enumerate(rows))
             return
         text = io.StringIO(content, newline="\n")
     for number, line in enumerate(text, 1):

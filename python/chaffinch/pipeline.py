@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from chaffinch import cache, readers
+from chaffinch import cache, evaluation_sets, readers
 from chaffinch.decisions import Decisions
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.progress import Progress
 from chaffinch.provenance import registry
 from chaffinch.recipe.model import Recipe
-from chaffinch.stages import clean, dedup, provenance, sample, select
+from chaffinch.stages import clean, decontaminate, dedup, provenance, sample, select
 from chaffinch.store import Rows, hash_file
 
 # Raise it when any stage comes to decide otherwise: decisions kept by older versions are then taken again.
@@ -54,6 +54,7 @@ class Run:
     shards: list[readers.Shard] = field(init=False)
     marks: provenance.Marks = field(init=False)
     alive: np.ndarray = field(init=False)
+    missing_sets: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     read_seconds: float = 0.0
 
@@ -122,6 +123,7 @@ class Run:
             "provenance": (recipe.provenance, origins, self._provenance),
             "clean": (recipe.clean, None, self._clean),
             "dedup": (recipe.dedup, [source.name for source in recipe.sources], self._dedup),
+            "decontaminate": (recipe.decontaminate, self._find_sets(), self._decontaminate),
             "sample": (recipe.sample, recipe.seed, self._sample),
         }
         for name in recipe.stages():
@@ -160,9 +162,31 @@ class Run:
     def _dedup(self, alive: np.ndarray) -> Decisions:
         return dedup.run(self.rows.table, alive, self.recipe.dedup, **self._watch())
 
+    def _find_sets(self) -> list[Any]:
+        """The evaluation sets of the recipe that are there, as what their items depend on."""
+        self._sets: list[evaluation_sets.EvaluationSet] = []
+        spec = self.recipe.decontaminate
+        for against in spec.against if spec else []:
+            try:
+                self._sets += evaluation_sets.find(against, self.data)
+            except DataError as error:
+                if spec is None or spec.missing == "error":
+                    raise
+                self.missing_sets.append(str(error).splitlines()[0])
+        return [[one.name, one.hub, one.fields, [hash_file(file) for file in one.files]] for one in self._sets]
+
+    def _decontaminate(self, alive: np.ndarray) -> Decisions:
+        assert self.recipe.decontaminate is not None
+        sets = [(one.name, evaluation_sets.items(one)) for one in self._sets]
+        return decontaminate.run(self.rows, alive, self.recipe.decontaminate, sets, **self._watch())
+
     def _sample(self, alive: np.ndarray) -> Decisions:
         decisions, strata = sample.run(self.rows.table, alive, self.recipe.sample, self.recipe.seed, **self._watch())
         return replace(decisions, notes={STRATA: json.dumps(strata.to_pylist())})
+
+    def contamination(self) -> Any:
+        """What was found of evaluation sets, as `stages.decontaminate.run` tells it; None when no stage looked."""
+        return next((step.decisions.evidence for step in self.steps if step.stage == "decontaminate"), None)
 
     def strata(self) -> list[dict[str, Any]]:
         """By sampling step, what it asked of each stratum and what it took."""

@@ -28,6 +28,7 @@ SHOWN_COLUMNS = [
 TEXT_COLUMNS = ["prompt", "response"]
 MOST_WITNESSES = 8
 NEAR = 5
+EVIDENCE_COLUMNS = ["evaluation_set", "item", "matched_words", "coverage", "text"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Story:
         score: the similarity or score that decided, where there is one.
         file, index: the mixture's file that holds the row, and its 0-based place there; None when removed.
         values: the row's columns; of a removed row, only what the manifest keeps as an example.
+        contamination: for each evaluation set of which the row holds an item: evaluation_set, item, matched_words,
+            coverage and the text that matches.
         witness: the story of the row that stays instead of this one, where there is one.
     """
 
@@ -58,6 +61,7 @@ class Story:
     file: str | None = None
     index: int | None = None
     values: dict[str, str | None] = field(default_factory=dict)
+    contamination: list[dict[str, Any]] = field(default_factory=list)
     witness: "Story | None" = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,7 +89,17 @@ def _story(folder: Folder, row_id: str, seen: list[str]) -> Story:
     if place is not None:
         file, index, values = place
         source = values.pop("source") or _source_of(row_id)
-        return Story(row_id, source, _files(folder, source), True, stages, file=file, index=index, values=values)
+        return Story(
+            row_id,
+            source,
+            _files(folder, source),
+            True,
+            stages,
+            file=file,
+            index=index,
+            values=values,
+            contamination=_contamination(folder, row_id),
+        )
     removed = _removal(folder, row_id)
     if removed is None:
         raise DataError(f"{folder.path}: row {row_id} is neither in the mixture nor in the ledger\nhint: build again")
@@ -104,6 +118,7 @@ def _story(folder: Folder, row_id: str, seen: list[str]) -> Story:
         reason=removed["reason"],
         score=removed["score"],
         values=_example(folder, row_id),
+        contamination=_contamination(folder, row_id),
         witness=witness,
     )
 
@@ -146,6 +161,11 @@ def _removal(folder: Folder, row_id: str) -> dict[str, Any] | None:
         for row in batch.to_pylist():
             return dict(row)
     return None
+
+
+def _contamination(folder: Folder, row_id: str) -> list[dict[str, Any]]:
+    batches = folder.contamination(EVIDENCE_COLUMNS, ds.field("row_id") == row_id)
+    return [dict(row) for batch in batches for row in batch.to_pylist()]
 
 
 def _example(folder: Folder, row_id: str) -> dict[str, str | None]:

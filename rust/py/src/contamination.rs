@@ -1,7 +1,7 @@
 //! Border of `chaffinch_core::contamination`.
 
 use arrow_array::types::UInt32Type;
-use arrow_array::{Float64Array, UInt32Array, UInt64Array};
+use arrow_array::{Float64Array, LargeStringArray, UInt32Array, UInt64Array};
 use chaffinch_core::contamination::{self as core, Builder, Index};
 use chaffinch_core::text::Texts;
 use chaffinch_core::{Control, Error};
@@ -13,11 +13,11 @@ use crate::error::{BorderError, Result};
 use crate::{answer, door};
 
 /// Evaluation items in rows: `(row, item, matched_words, coverage, start, end)`. With `field` the table is the store's; without, its first
-/// column is the text. `choices` are the choices of all items one after the other, `choice_counts` how many each item has.
+/// column is the text. With `evidence` another column has the text from start to end, at most so many characters of it. `choices` are the choices of all items one after the other, `choice_counts` how many each item has.
 #[pyfunction]
 #[pyo3(signature = (
-    table, question, answer, choices, choice_counts, *, field, rows, ngram, min_coverage, common, sets=None, threads=None,
-    progress=None
+    table, question, answer, choices, choice_counts, *, field, rows, ngram, min_coverage, common, sets=None, evidence=None,
+    threads=None, progress=None
 ))]
 #[expect(clippy::too_many_arguments, reason = "they are Python keywords")]
 pub(crate) fn contamination(
@@ -33,6 +33,7 @@ pub(crate) fn contamination(
     min_coverage: f64,
     common: u32,
     sets: Option<PyArray>,
+    evidence: Option<usize>,
     threads: Option<usize>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
@@ -40,7 +41,7 @@ pub(crate) fn contamination(
     let rows = rows.map(|array| numbers::<UInt32Type>("rows", array)).transpose()?;
     let sets = sets.map(|array| numbers::<UInt32Type>("sets", array)).transpose()?;
     let counts = numbers::<UInt32Type>("choice_counts", choice_counts)?;
-    let matches = door::enter(py, threads, progress, |control| {
+    let (matches, stretches) = door::enter(py, threads, progress, |control| {
         let items = Items {
             question: TextColumn::from_python(question)?,
             answer: TextColumn::from_python(answer)?,
@@ -53,7 +54,10 @@ pub(crate) fn contamination(
             check_rows(rows.unwrap_or_default(), texts.len())?;
             let sets = sets.as_ref().map(|sets| &**sets.values());
             let search = core::Search { texts, rows, min_coverage, common, sets };
-            Ok(core::contamination(&index, &search, control)?)
+            let matches = core::contamination(&index, &search, control)?;
+            let stretches =
+                evidence.map(|most| matches.iter().map(|found| stretch(texts, found, most)).collect());
+            Ok((matches, stretches))
         };
         if let Some(field) = field {
             find(&RowTexts::from_python(table)?.column(field))
@@ -68,7 +72,7 @@ pub(crate) fn contamination(
     let places = |value: fn(&core::Match) -> u64| {
         answer::array(UInt64Array::from_iter_values(matches.iter().map(value)))
     };
-    answer::table([
+    let columns = [
         ("row", numbers(|found| found.row)),
         ("item", numbers(|found| found.item)),
         ("matched_words", numbers(|found| found.matched_words)),
@@ -78,7 +82,22 @@ pub(crate) fn contamination(
         ),
         ("start", places(|found| found.start)),
         ("end", places(|found| found.end)),
-    ])
+    ];
+    match stretches {
+        None => answer::table(columns),
+        Some(stretches) => {
+            let stretches: Vec<String> = stretches;
+            let [row, item, words, coverage, start, end] = columns;
+            let text = ("text", answer::array(LargeStringArray::from_iter_values(stretches)));
+            answer::table([row, item, words, coverage, start, end, text])
+        }
+    }
+}
+
+fn stretch(texts: &dyn Texts, found: &core::Match, most: usize) -> String {
+    let skip = usize::try_from(found.start).unwrap_or(usize::MAX);
+    let length = usize::try_from(found.end - found.start).unwrap_or(usize::MAX);
+    texts.get(found.row as usize).chars().skip(skip).take(length.min(most)).collect()
 }
 
 struct Items<'a> {
