@@ -169,7 +169,8 @@ def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
             warnings.append(f"{len(files)} {meaning}: {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}")
     if not len(run.alive):
         warnings.append("the mixture is empty: every row was removed")
-    warnings += [f"not decontaminated: {missing}" for missing in run.missing_sets]
+    if run.missing_sets:
+        warnings.append(f"not decontaminated against {', '.join(run.missing_sets)}: they are not in the data folder")
     for step in run.strata():
         for stratum in step["strata"]:
             if stratum["shortfall"]:

@@ -169,10 +169,10 @@ class Run:
         for against in spec.against if spec else []:
             try:
                 self._sets += evaluation_sets.find(against, self.data)
-            except DataError as error:
+            except DataError:
                 if spec is None or spec.missing == "error":
                     raise
-                self.missing_sets.append(str(error).splitlines()[0])
+                self.missing_sets.append(against.name)
         return [[one.name, one.hub, one.fields, [hash_file(file) for file in one.files]] for one in self._sets]
 
     def _decontaminate(self, alive: np.ndarray) -> Decisions:

@@ -148,7 +148,7 @@ def items(evaluation_set: EvaluationSet) -> pa.Table:
     for where, prefix, table in _tables(evaluation_set):
         entry = evaluation_set.entry
         if entry and entry.rows and entry.rows in table.column_names:
-            table = pa.Table.from_pylist([row for rows in _values(table, entry.rows) for row in rows])
+            table = pa.Table.from_pylist([row for rows in values_of(table, entry.rows) for row in rows])
         made += (
             {"id": f"{prefix}{index}", **item}
             for index, item in enumerate(_items(where, table, evaluation_set.fields, entry.until if entry else None))
@@ -173,7 +173,7 @@ def _items(where: str, table: pa.Table, fields: Fields, until: str | None) -> It
         there = ", ".join(table.column_names) or "nothing"
         hint = "name the question's fields in `against: [{name: ..., question: [...]}]` or with --question"
         raise DataError(f"{where}: no field for the question among {there}\nhint: {hint}")
-    columns = {name: _values(table, name) for part in chosen.values() for name in part}
+    columns = {name: values_of(table, name) for part in chosen.values() for name in part}
     for row in range(len(table)):
         texts = {part: [text for name in own for text in _texts(columns[name][row])] for part, own in chosen.items()}
         question = " ".join(texts["question"])
@@ -189,7 +189,8 @@ def _choose(alternatives: Sequence[Sequence[str]], names: dict[str, str]) -> lis
     return []
 
 
-def _values(table: pa.Table, name: str) -> list[Any]:
+def values_of(table: pa.Table, name: str) -> list[Any]:
+    """A column as Python values, JSON columns of `files.read_table` as what they stand for."""
     values: list[Any] = table[name].to_pylist()
     if (table.schema.field(name).metadata or {}).items() >= JSON_COLUMN.items():
         return [None if value is None else json.loads(value) for value in values]

@@ -8,7 +8,11 @@ use super::index::{Entry, Index};
 const SHORT: usize = 5;
 
 /// A short question of fewer words ("Which of the following is true?") says nothing without its choices, where it has any.
-const TELLING: usize = 8;
+const TELLING: usize = 7;
+
+/// Question and choices, or question and answer, of fewer words together ("4 + 3", "7", "1") are in too many texts: such an item
+/// counts only as the whole text.
+const TOGETHER: usize = 8;
 
 /// What is known of the items once the rows are counted.
 #[derive(Debug)]
@@ -84,17 +88,30 @@ impl<'a> Judge<'a> {
         } else {
             self.long(item, entry, row)?
         };
-        if !is_telling && !entry.choices.is_empty() {
-            let (found, words) = self.choices(entry, row);
-            finding.coverage = finding.coverage.min(found as f64 / words as f64);
-            finding.matched_words += found;
-        } else if !is_telling && entry.question.len() < SHORT.min(self.index.ngram) {
-            let is_whole = row.ids.len() == entry.question.len();
-            if !is_whole && (entry.answer.is_empty() || !row.has(&self.index.words[entry.answer.clone()])) {
-                return None;
-            }
+        if !is_telling {
+            finding = self.with_more(finding, entry, row)?;
         }
         (finding.coverage >= min_coverage).then_some(finding)
+    }
+
+    /// The finding of a question that needs more than itself, when that is there.
+    fn with_more(&self, mut finding: Finding, entry: &Entry, row: &Row<'_>) -> Option<Finding> {
+        let question = entry.question.len();
+        let choices = &self.index.choices[entry.choices.clone()];
+        let all: usize = choices.iter().map(Range::len).sum();
+        if all > 0 && question + all >= TOGETHER {
+            let there = choices.iter().filter(|choice| row.has(&self.index.words[(*choice).clone()]));
+            let found: usize = there.map(Range::len).sum();
+            finding.coverage = finding.coverage.min(found as f64 / all as f64);
+            finding.matched_words += found;
+            return (question + found >= TOGETHER).then_some(finding);
+        }
+        if all == 0 && question >= SHORT.min(self.index.ngram) {
+            return Some(finding);
+        }
+        let answer = &self.index.words[entry.answer.clone()];
+        let is_answered = all == 0 && question + answer.len() >= TOGETHER && row.has(answer);
+        (row.ids.len() == question || is_answered).then_some(finding)
     }
 
     fn short(&self, item: u32, entry: &Entry, row: &Row<'_>) -> Option<(Finding, bool)> {
@@ -131,13 +148,6 @@ impl<'a> Judge<'a> {
         };
         let span = longest(&mut starts, ngram)?;
         Some((Finding { item, matched_words: matched.words, coverage, span }, telling.words > 0))
-    }
-
-    /// Words of the choices that the row has, each as a whole, and of all choices.
-    fn choices(&self, entry: &Entry, row: &Row<'_>) -> (usize, usize) {
-        let choices = &self.index.choices[entry.choices.clone()];
-        let found = choices.iter().filter(|choice| row.has(&self.index.words[(*choice).clone()]));
-        (found.map(Range::len).sum(), choices.iter().map(Range::len).sum())
     }
 }
 

@@ -7,9 +7,10 @@
 //! instruction, and a whole item is found however often it is there.
 //!
 //! *Choices* have to match too (each whole, in any order) where the question does not tell one item from others: when it is
-//! short and has under 8 words, is common or is another item's question as well, or is long and has only common n-grams; coverage is then
+//! short and has under 7 words, is common or is another item's question as well, or is long and has only common n-grams; coverage is then
 //! the smaller of the question's and the choices'. A short question of under 5 words without choices has to be the
-//! row's whole text, or the answer has to be there as well. An answer alone is never a match.
+//! row's whole text, or the answer has to be there as well. What has to be there together has at least 8 words, else
+//! the question has to be the row's whole text. An answer alone is never a match.
 //!
 //! *Method*: rows are scanned twice, in parallel. The first pass counts how many rows have each of the items' n-grams; a Bloom filter lets most
 //! n-grams of most rows end at one cache line. The second looks only at rows that have any, finds the items by their telling n-grams
