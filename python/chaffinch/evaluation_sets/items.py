@@ -137,8 +137,8 @@ def items(evaluation_set: EvaluationSet) -> pa.Table:
     """The items of a set.
 
     Returns:
-        id (string: the row's index from 0, with the file's stem before it where there are several), question and
-        answer (large_string, empty where there is none), choices (list of large_string).
+        id (string: the row's own `id` or `task_id`, or its index from 0; with the file's stem before it where there
+        are several), question and answer (large_string, empty where there is none), choices (list of large_string).
 
     Raises:
         DataError: a file is damaged or has no field for the question, or the hub cannot be reached.
@@ -149,10 +149,8 @@ def items(evaluation_set: EvaluationSet) -> pa.Table:
         entry = evaluation_set.entry
         if entry and entry.rows and entry.rows in table.column_names:
             table = pa.Table.from_pylist([row for rows in values_of(table, entry.rows) for row in rows])
-        made += (
-            {"id": f"{prefix}{index}", **item}
-            for index, item in enumerate(_items(where, table, evaluation_set.fields, entry.until if entry else None))
-        )
+        of_table = _items(where, table, evaluation_set.fields, entry.until if entry else None)
+        made += ({"id": f"{prefix}{id_}", **item} for id_, item in zip(_ids(table), of_table, strict=True))
     return pa.Table.from_pylist(made, schema=ITEMS)
 
 
@@ -164,6 +162,15 @@ def _tables(evaluation_set: EvaluationSet) -> Iterator[tuple[str, str, pa.Table]
     for file in evaluation_set.files:
         prefix = f"{file.name.partition('.')[0]}:" if len(evaluation_set.files) > 1 else ""
         yield str(file), prefix, read_table(file)
+
+
+def _ids(table: pa.Table) -> list[str]:
+    """The rows' own ids where they have some that are texts and differ; else their indices."""
+    for name in ("id", "task_id"):
+        ids = values_of(table, name) if name in table.column_names else []
+        if ids and all(isinstance(one, str) for one in ids) and len(set(ids)) == len(ids):
+            return ids
+    return [str(index) for index in range(len(table))]
 
 
 def _items(where: str, table: pa.Table, fields: Fields, until: str | None) -> Iterator[dict[str, Any]]:
