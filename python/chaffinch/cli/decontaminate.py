@@ -109,17 +109,15 @@ def _tell(values: dict[str, Any]) -> None:
             ]
         )
     if "self_test" in values:
-        lines = [
-            [
-                line["evaluation_set"],
-                line["kind"],
-                line["hidden"],
-                line["found"],
-                "-" if line["recall"] is None else percent(line["recall"]),
-            ]
-            for line in values["self_test"]
+        kinds = list(dict.fromkeys(line["kind"] for line in values["self_test"]))
+        recalls = {(line["evaluation_set"], line["kind"]): line["recall"] for line in values["self_test"]}
+        hidden = {line["evaluation_set"]: line["hidden"] for line in values["self_test"] if line["kind"] == kinds[0]}
+        rows = [
+            [name, items, *("-" if (share := recalls[name, kind]) is None else percent(share) for kind in kinds)]
+            for name, items in hidden.items()
         ]
-        table(["evaluation set", "changed", "hidden", "found", "recall"], lines, numbers=[2, 3, 4])
+        typer.echo()
+        table(["recall of hidden items", "items", *kinds], rows, numbers=range(1, 8))
 
 
 def _list(as_json: bool) -> None:

@@ -145,7 +145,7 @@ def _parts(items: Any) -> list[Any]:
     choices = columns.pop("choices", None)
     texts = to_texts(columns, "items")
     rows = len(texts)
-    answer = texts["answer"] if "answer" in columns else pa.nulls(rows, pa.string())
+    answer = texts["answer"] if "answer" in columns else pa.chunked_array([pa.nulls(rows, pa.string())])
     if choices is None:
         choices = pa.chunked_array([pa.nulls(rows, pa.list_(pa.string()))])
     kind = choices.type
