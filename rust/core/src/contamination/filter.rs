@@ -1,4 +1,4 @@
-//! A Bloom filter in which a key costs one cache line: most n-grams of most rows are in no item, and end here.
+//! A Bloom filter in which a key costs one cache line: most of what most rows say is in no item, and ends here.
 
 /// Bits in the filter for each key: about one foreign key in 200 passes.
 const BITS_PER_KEY: usize = 16;

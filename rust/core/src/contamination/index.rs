@@ -30,7 +30,10 @@ pub struct Index {
     /// By run, where its items end in `holders`.
     holder_ends: Vec<u32>,
     holders: Vec<u32>,
-    pub(super) ngrams: Filter,
+    /// Shorter runs of the long questions. Wherever an n-gram lies in a row, one run of `gate` words that begins at a multiple of
+    /// `ngram - gate + 1` lies in it: only those are looked up, and the n-grams around one that is there.
+    pub(super) gates: Filter,
+    pub(super) gate: usize,
     /// Of short questions: hash of the first words -> lengths of the questions that begin so.
     pub(super) seeds: Map<u64, Vec<usize>>,
     pub(super) seed_filter: Filter,
@@ -53,6 +56,7 @@ pub struct Builder {
     index: Index,
     splitter: Splitter,
     rolling: Rolling,
+    gates: Vec<u64>,
 }
 
 impl Builder {
@@ -80,13 +84,19 @@ impl Builder {
             choices: Vec::new(),
             holder_ends: Vec::new(),
             holders: Vec::new(),
-            ngrams: Filter::new(0),
+            gates: Filter::new(0),
+            gate: (ngram.min(1 << 20) * 5 / 8).max(1),
             seeds: Map::default(),
             seed_filter: Filter::new(0),
             seed_lengths: Vec::new(),
             mask,
         };
-        Ok(Self { index, splitter: Splitter::new(Between::Punctuation, 0), rolling: Rolling::default() })
+        Ok(Self {
+            index,
+            splitter: Splitter::new(Between::Punctuation, 0),
+            rolling: Rolling::default(),
+            gates: Vec::new(),
+        })
     }
 
     /// Adds one item; one whose question has no word is counted and never found.
@@ -101,10 +111,13 @@ impl Builder {
         let index = &mut self.index;
         let length = words.min(index.ngram);
         if words > 0 {
-            for (start, hash) in (question.start..).zip(self.rolling.runs(length)) {
+            for (start, hash) in (question.start..).zip(self.rolling.runs(length, 1)) {
                 let id = index.runs.insert(hash & index.mask, &index.words, narrow(start)?, narrow(length)?);
                 index.begins[start] = id;
             }
+        }
+        if words >= index.ngram {
+            self.gates.extend(self.rolling.runs(index.gate, 1).map(|hash| hash & index.mask));
         }
         if 0 < words && words < index.ngram {
             let seed = words.min(SEED);
@@ -147,9 +160,9 @@ impl Builder {
         let mut index = self.index;
         narrow(index.words.len())?;
         narrow(index.items.len())?;
-        index.ngrams = Filter::new(index.runs.len());
-        for &hash in index.runs.hashes() {
-            index.ngrams.insert(hash);
+        index.gates = Filter::new(self.gates.len());
+        for hash in self.gates {
+            index.gates.insert(hash);
         }
         index.seed_filter = Filter::new(index.seeds.len());
         let mut seeds: Vec<u64> = index.seeds.keys().copied().collect();

@@ -12,9 +12,9 @@
 //! row's whole text, or the answer has to be there as well. What has to be there together has at least 8 words, else
 //! the question has to be the row's whole text. An answer alone is never a match.
 //!
-//! *Method*: rows are scanned twice, in parallel. The first pass counts how many rows have each of the items' n-grams; a Bloom filter lets most
-//! n-grams of most rows end at one cache line. The second looks only at rows that have any, finds the items by their telling n-grams
-//! and measures each. Hashes only nominate: n-grams are compared word by word, and words by their normal forms.
+//! *Method*: rows are scanned twice, in parallel. The first pass counts how many rows have each of the items' n-grams; of 13-grams, one
+//! run of 8 words in six is looked up in a Bloom filter, where most end at one cache line. The second looks only at rows that
+//! have any, finds the items by their telling n-grams and measures each. Hashes only nominate: n-grams are compared word by word, and words by their normal forms.
 //!
 //! *Cost*: the index (see [`Index`]), 4 bytes for each of its n-grams, one bit a row, 48 bytes a match, and for each thread about
 //! 24 bytes a word of the row in work.

@@ -81,14 +81,26 @@ impl<'a> Scanner<'a> {
     /// Calls `each` with the hash, start and length of every run of the row whose hash some item's run has too, until it says false.
     fn nominate(&self, mut each: impl FnMut(u64, usize, usize) -> bool) {
         let (index, rolling) = (self.index, &self.rolling);
-        for (start, hash) in rolling.runs(index.ngram).enumerate() {
-            let hash = hash & index.mask();
-            if index.ngrams.may_contain(hash) && index.runs.has(hash) && !each(hash, start, index.ngram) {
-                return;
+        let reach = index.ngram - index.gate;
+        let step = reach + 1;
+        for (number, hash) in rolling.runs(index.gate, step).enumerate() {
+            let at = number * step;
+            if !index.gates.may_contain(hash & index.mask()) {
+                continue;
+            }
+            let last = rolling.len().saturating_sub(index.ngram).min(at);
+            for start in at.saturating_sub(reach)..=last {
+                if start + index.ngram > rolling.len() {
+                    break;
+                }
+                let hash = rolling.run(start, index.ngram) & index.mask();
+                if index.runs.has(hash) && !each(hash, start, index.ngram) {
+                    return;
+                }
             }
         }
         for &seed in &index.seed_lengths {
-            for (start, hash) in rolling.runs(seed).enumerate() {
+            for (start, hash) in rolling.runs(seed, 1).enumerate() {
                 let hash = hash & index.mask();
                 if !index.seed_filter.may_contain(hash) {
                     continue;

@@ -28,12 +28,13 @@ impl Rolling {
         self.sums.len() - 1
     }
 
-    /// The hashes of all runs of `length` words, in order.
-    pub(super) fn runs(&self, length: usize) -> impl Iterator<Item = u64> {
+    /// The hashes of the runs of `length` words that begin at every `step`th word, in order.
+    pub(super) fn runs(&self, length: usize, step: usize) -> impl Iterator<Item = u64> {
         let power = power(length);
         self.sums
             .iter()
-            .zip(self.sums.get(length..).unwrap_or_default())
+            .step_by(step)
+            .zip(self.sums.get(length..).unwrap_or_default().iter().step_by(step))
             .map(move |(before, to)| mix(to.wrapping_sub(before.wrapping_mul(power))))
     }
 
@@ -164,11 +165,6 @@ impl Runs {
     pub(super) fn length(&self, id: u32) -> usize {
         self.lengths[id as usize] as usize
     }
-
-    /// The hashes of all runs, by number.
-    pub(super) fn hashes(&self) -> &[u64] {
-        &self.hashes
-    }
 }
 
 #[cfg(test)]
@@ -182,12 +178,13 @@ mod tests {
         for word in [5, 7, 11, 5, 7, 11, 7, 5] {
             rolling.push(word);
         }
-        let threes: Vec<u64> = rolling.runs(3).collect();
+        let threes: Vec<u64> = rolling.runs(3, 1).collect();
         assert_eq!(threes.len(), 6);
         assert_eq!(threes[0], threes[3]);
         assert_ne!(threes[0], threes[5], "order counts");
         assert_eq!(threes[4], rolling.run(4, 3));
-        assert_eq!(rolling.runs(9).count(), 0);
+        assert_eq!(rolling.runs(3, 2).collect::<Vec<_>>(), [threes[0], threes[2], threes[4]]);
+        assert_eq!(rolling.runs(9, 1).count(), 0);
     }
 
     #[test]
