@@ -4,11 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 import chaffinch as cf
 from chaffinch.errors import DataError, RecipeError
+from chaffinch.pipeline import Run
+from chaffinch.progress import NoProgress
+from chaffinch.recipe.load import load_recipe
+from chaffinch.synth import synthesise
 from tests.conftest import write_jsonl
 
 ITEM = "How many eggs does the grey goose of the mill lay in the first week of a wet spring?"
@@ -132,6 +137,32 @@ def test_a_missing_set_is_an_error_or_a_warning(data: Path, tmp_path: Path) -> N
     nothing = build(data, tmp_path / "none", against=["gsm8k"], missing="skip")
     assert nothing.summary["kept"] == 7
     assert nothing.summary["contamination"] == []
+
+
+def test_the_demo_finds_exactly_what_was_planted(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    synthesise(data, 20_000)
+    planted = {
+        (line["file"], line["position"]): line["item"]
+        for line in map(json.loads, (data / "planted.jsonl").read_text().splitlines())
+        if line["planted"] == "evaluation-item"
+    }
+    run = Run(load_recipe("demo", {"decontaminate.policy": "flag"}), data, tmp_path / "cache", None, NoProgress())
+    run.read()
+    run.decide()
+    stages = [step.stage for step in run.steps]
+    there = np.arange(len(run.rows), dtype=np.uint32)
+    for step in run.steps[: stages.index("decontaminate")]:
+        there = step.decisions.kept(there)
+    positions = run.rows.table["position"]
+    expected = {}
+    for row in there.tolist():
+        item = planted.get((run.rows.shard_of(row).file, positions[row].as_py()))
+        if item is not None:
+            expected[row] = item
+    found = run.contamination()
+    assert len(expected) > 30
+    assert dict(zip(found["row"].to_pylist(), found["item"].to_pylist(), strict=True)) == expected
 
 
 def test_recipes_that_make_no_sense_are_refused(data: Path, tmp_path: Path) -> None:
