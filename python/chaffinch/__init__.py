@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chaffinch.planning import plan
     from chaffinch.result import Result
     from chaffinch.stages.bucket import bucket
+    from chaffinch.stages.decontaminate import contamination
     from chaffinch.stages.dedup import exact_duplicates
     from chaffinch.stages.near import NearIndex, near_duplicates
     from chaffinch.stages.sample import allocate, sample
@@ -29,6 +30,7 @@ _HOMES = {
     "allocate": "stages.sample",
     "bucket": "stages.bucket",
     "build": "building",
+    "contamination": "stages.decontaminate",
     "diff": "difference",
     "exact_duplicates": "stages.dedup",
     "near_duplicates": "stages.near",
@@ -45,6 +47,7 @@ __all__ = [
     "allocate",
     "bucket",
     "build",
+    "contamination",
     "diff",
     "exact_duplicates",
     "near_duplicates",

@@ -121,6 +121,23 @@ def clean(
     threads: int | None = None,
     progress: _Progress = None,
 ) -> _Array: ...
+def contamination(
+    table: Any,
+    question: Any,
+    answer: Any,
+    choices: Any,
+    choice_counts: Any,
+    *,
+    field: str | None,
+    rows: Any,
+    ngram: int,
+    min_coverage: float,
+    common: int,
+    sets: Any = None,
+    evidence: int | None = None,
+    threads: int | None = None,
+    progress: _Progress = None,
+) -> _Table: ...
 def render(
     table: Any,
     rows: Any,

@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chaffinch import manifest
+from chaffinch.contaminated import write_evidence
 from chaffinch.errors import DataError
 from chaffinch.ledger import write_ledger
 from chaffinch.memory import PeakMemory
-from chaffinch.output import DATA, LEDGER, MANIFEST, QUARANTINE, Output, open_output
+from chaffinch.output import CONTAMINATION, DATA, LEDGER, MANIFEST, QUARANTINE, Output, open_output
 from chaffinch.pipeline import Run, refuse_unfilled
 from chaffinch.progress import NoProgress, Progress
 from chaffinch.recipe.format import Template
@@ -101,6 +102,7 @@ def build(
         order = run.in_order()
         decided = perf_counter()
         written = _write_mixture(output, run, template, order, threads, progress)
+        write_evidence(output.staging / CONTAMINATION, run)
         wrote = perf_counter()
         values = manifest.of(run, written, output.staging)
         values |= {

@@ -48,6 +48,12 @@ def load(path: Path) -> Decisions | None:
         # A damaged entry is no entry: it is decided again and written over.
         path.unlink(missing_ok=True)
         return None
+    findings = None
+    if more.get("findings"):
+        try:
+            findings = pa.ipc.open_file(pa.memory_map(str(_findings(path)))).read_all()
+        except (OSError, pa.ArrowInvalid):
+            return None
     column = {name: table[name].combine_chunks().to_numpy(zero_copy_only=False) for name in table.column_names}
     return Decisions(
         row=column["row"],
@@ -56,6 +62,7 @@ def load(path: Path) -> Decisions | None:
         witness=column.get("witness"),
         score=column.get("score"),
         notes=more["notes"],
+        findings=findings,
     )
 
 
@@ -64,7 +71,18 @@ def save(path: Path, decisions: Decisions) -> None:
     columns: dict[str, np.ndarray] = {"row": decisions.row, "reason": decisions.reason}
     columns |= {"witness": decisions.witness} if decisions.witness is not None else {}
     columns |= {"score": decisions.score} if decisions.score is not None else {}
-    more = json.dumps({"reasons": decisions.reasons, "notes": decisions.notes})
+    has_findings = decisions.findings is not None
+    more = json.dumps({"reasons": decisions.reasons, "notes": decisions.notes, "findings": has_findings})
     table = pa.table(columns).replace_schema_metadata({"chaffinch": more})
-    with atomic_path(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
+    if has_findings:
+        _write(_findings(path), decisions.findings)
+    _write(path, table)
+
+
+def _findings(place: Path) -> Path:
+    return place.with_suffix(".findings.arrow")
+
+
+def _write(place: Path, table: pa.Table) -> None:
+    with atomic_path(place) as path, pa.ipc.new_file(str(path), table.schema) as writer:
         writer.write_table(table)

@@ -22,6 +22,7 @@ class Decisions:
             none.
         score: float64, NaN where there is none; None when the stage has none.
         notes: counts worth reporting.
+        findings: an Arrow table of what was found, with a column `row`, where the stage has more to say than a score.
     """
 
     row: Rows
@@ -30,6 +31,7 @@ class Decisions:
     witness: Rows | None = None
     score: npt.NDArray[np.float64] | None = None
     notes: dict[str, int | float | str] = field(default_factory=dict)
+    findings: Any = None
 
     @classmethod
     def none(cls) -> Self:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chaffinch import cache
+from chaffinch.contaminated import held_in
 from chaffinch.output import DATA
 from chaffinch.pipeline import STRATA, Run, Step, quarantine_reasons
 from chaffinch.stages.write import Written
@@ -38,6 +39,7 @@ def of(run: Run, written: list[Written], staging: Path) -> dict[str, Any]:
         "stages": [_read_stage(run), *(_stage(step) for step in run.steps)],
         "sources": sources,
         "sample": run.strata(),
+        "contamination": held_in(run),
         "classes": classes,
         "examples": _examples(run),
         "outputs": [
@@ -169,6 +171,8 @@ def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
             warnings.append(f"{number} {meaning}: {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}")
     if not len(run.alive):
         warnings.append("the mixture is empty: every row was removed")
+    if missing := run.missing_sets():
+        warnings.append(f"not decontaminated against {', '.join(missing)}: they are not in the data folder")
     for step in run.strata():
         for stratum in step["strata"]:
             if stratum["shortfall"]:

@@ -15,10 +15,11 @@ from chaffinch.errors import DataError
 MANIFEST = "manifest.json"
 LEDGER = "ledger.parquet"
 QUARANTINE = "quarantine.parquet"
+CONTAMINATION = "contamination.parquet"
 REPORT = "report.html"
 DATA = "data"
 WORK = ".chaffinch"
-_PARTS = (MANIFEST, DATA, LEDGER, QUARANTINE, REPORT)
+_PARTS = (MANIFEST, DATA, LEDGER, QUARANTINE, CONTAMINATION, REPORT)
 
 
 STALE_SECONDS = 86_400

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from chaffinch import cache, readers
+from chaffinch import cache, evaluation_sets, readers
 from chaffinch.decisions import Decisions
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.output import check_not_own
 from chaffinch.progress import Progress
 from chaffinch.provenance import registry
 from chaffinch.recipe.model import Recipe
-from chaffinch.stages import clean, dedup, provenance, sample, select
+from chaffinch.stages import clean, decontaminate, dedup, provenance, sample, select
 from chaffinch.store import Rows, hash_file
 
 # Raise it when any stage comes to decide otherwise: decisions kept by older versions are then taken again.
@@ -124,6 +124,7 @@ class Run:
             "provenance": self._provenance,
             "clean": self._clean,
             "dedup": self._dedup,
+            "decontaminate": self._decontaminate,
             "sample": self._sample,
         }
         for name, path in kept_decisions(recipe, self.shards, self.data, self.cache).items():
@@ -159,9 +160,22 @@ class Run:
     def _dedup(self, alive: np.ndarray) -> Decisions:
         return dedup.run(self.rows.table, alive, self.recipe.dedup, **self._watch())
 
+    def _decontaminate(self, alive: np.ndarray) -> Decisions:
+        assert self.recipe.decontaminate is not None
+        sets = [(one.name, evaluation_sets.items(one)) for one in _evaluation_sets(self.recipe, self.data)[0]]
+        return decontaminate.run(self.rows, alive, self.recipe.decontaminate, sets, **self._watch())
+
     def _sample(self, alive: np.ndarray) -> Decisions:
         decisions, strata = sample.run(self.rows.table, alive, self.recipe.sample, self.recipe.seed, **self._watch())
         return replace(decisions, notes={STRATA: json.dumps(strata.to_pylist())})
+
+    def missing_sets(self) -> list[str]:
+        """The evaluation sets that the recipe names and lets be missing."""
+        return _evaluation_sets(self.recipe, self.data)[1]
+
+    def contamination(self) -> Any:
+        """What was found of evaluation sets, as `stages.decontaminate.run` tells it; None when no stage looked."""
+        return next((step.decisions.findings for step in self.steps if step.stage == "decontaminate"), None)
 
     def strata(self) -> list[dict[str, Any]]:
         """By sampling step, what it asked of each stratum and what it took."""
@@ -192,6 +206,10 @@ def kept_decisions(recipe: Recipe, shards: list[readers.Shard], data: Path, fold
         ],
         "clean": None,
         "dedup": [source.name for source in recipe.sources],
+        "decontaminate": [
+            [one.name, one.hub, one.fields, [hash_file(file) for file in one.files]]
+            for one in _evaluation_sets(recipe, data)[0]
+        ],
         "sample": recipe.seed,
     }
     key = cache.key_of(DECISIONS_VERSION, [shard.path.name for shard in shards])
@@ -201,6 +219,25 @@ def kept_decisions(recipe: Recipe, shards: list[readers.Shard], data: Path, fold
             key = cache.key_of(key, name, _json(getattr(recipe, name)), more[name])
             paths[name] = folder / "decisions" / f"{key}.arrow"
     return paths
+
+
+def _evaluation_sets(recipe: Recipe, data: Path) -> tuple[list[evaluation_sets.EvaluationSet], list[str]]:
+    """The evaluation sets that the recipe names and are there, and the names of those that it lets be missing.
+
+    Raises:
+        DataError: one is missing and must not be.
+    """
+    found: list[evaluation_sets.EvaluationSet] = []
+    missing = []
+    spec = recipe.decontaminate
+    for against in spec.against if spec else []:
+        try:
+            found += evaluation_sets.find(against, data)
+        except DataError:
+            if spec is None or spec.missing == "error":
+                raise
+            missing.append(against.name)
+    return found, missing
 
 
 def _json(spec: Any) -> Any:

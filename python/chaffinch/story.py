@@ -32,6 +32,7 @@ SHOWN_COLUMNS = [
 TEXT_COLUMNS = ["prompt", "response"]
 MOST_WITNESSES = 8
 NEAR = 5
+EVIDENCE_COLUMNS = ["evaluation_set", "item", "matched_words", "coverage", "text"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Story:
         score: the similarity or score that decided, where there is one.
         file, index: the mixture's file that holds the row, and its 0-based place there; None when removed.
         values: the row's columns; of a removed row, only what the manifest keeps as an example.
+        contamination: for each evaluation set of which the row holds an item: evaluation_set, item, matched_words,
+            coverage and the text that matches.
         witness: the story of the row that stays instead of this one, where there is one.
     """
 
@@ -66,6 +69,7 @@ class Story:
     file: str | None = None
     index: int | None = None
     values: dict[str, str | None] = field(default_factory=dict)
+    contamination: list[dict[str, Any]] = field(default_factory=list)
     witness: "Story | None" = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,7 +101,16 @@ def _story(folder: Folder, shards: Path, row_id: str, seen: list[str]) -> Story:
         source = values.pop("source") or _source_of(row_id)
         read_from = _read_from(folder, shards, row_id)
         return Story(
-            row_id, source, _files(folder, source), True, stages, *read_from, file=file, index=index, values=values
+            row_id,
+            source,
+            _files(folder, source),
+            True,
+            stages,
+            *read_from,
+            file=file,
+            index=index,
+            values=values,
+            contamination=_contamination(folder, row_id),
         )
     removed = _removal(folder, row_id)
     if removed is None:
@@ -118,6 +131,7 @@ def _story(folder: Folder, shards: Path, row_id: str, seen: list[str]) -> Story:
         reason=removed["reason"],
         score=removed["score"],
         values=_example(folder, row_id),
+        contamination=_contamination(folder, row_id),
         witness=witness,
     )
 
@@ -193,6 +207,11 @@ def _removal(folder: Folder, row_id: str) -> dict[str, Any] | None:
         for row in batch.to_pylist():
             return dict(row)
     return None
+
+
+def _contamination(folder: Folder, row_id: str) -> list[dict[str, Any]]:
+    batches = folder.contamination(EVIDENCE_COLUMNS, ds.field("row_id") == row_id)
+    return [dict(row) for batch in batches for row in batch.to_pylist()]
 
 
 def _example(folder: Folder, row_id: str) -> dict[str, str | None]:

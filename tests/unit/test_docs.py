@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaffinch.recipe.clean import Clean, Forbid, Length
+from chaffinch.recipe.decontaminate import Against, Decontaminate
 from chaffinch.recipe.dedup import Exact
 from chaffinch.recipe.format import Format
 from chaffinch.recipe.model import Recipe, Write
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODELS = [
     *(Recipe, Source, Fields, RowOrigin, Edit, SelectStep, Provenance, Clean),
-    *(Length, Forbid, Exact, Sample, Format, Write),
+    *(Length, Forbid, Exact, Against, Decontaminate, Sample, Format, Write),
 ]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from chaffinch.cli.build import build
+from chaffinch.cli.decontaminate import decontaminate
 from chaffinch.cli.diff import diff
 from chaffinch.cli.errors import Verbs
 from chaffinch.cli.plan import plan
@@ -51,6 +52,10 @@ EXAMPLES: dict[Callable[..., None], list[str]] = {
     plan: ["chaffinch plan quickstart --data data/ --out out/"],
     why: ["chaffinch why out/ lima/lima/0f3c9a1be2d47785", "chaffinch why out/ lima/lima/0f3c --json"],
     diff: ["chaffinch diff out-before/ out-after/"],
+    decontaminate: [
+        "chaffinch decontaminate rows.jsonl --against gsm8k --against my-items.jsonl --data data/ --out clean.jsonl",
+        "chaffinch decontaminate rows.jsonl --against gsm8k --data data/ --self-test",
+    ],
     recipes: [
         "chaffinch recipes",
         "chaffinch recipes quickstart",

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from chaffinch.recipe.clean import Clean
+from chaffinch.recipe.decontaminate import Decontaminate
 from chaffinch.recipe.dedup import Dedup
 from chaffinch.recipe.format import Format
 from chaffinch.recipe.provenance import Provenance
@@ -43,6 +44,7 @@ class Recipe(Strict):
     provenance: Provenance | None = None
     clean: Clean = Clean()
     dedup: Dedup = Dedup()
+    decontaminate: Decontaminate | None = None
     score: dict[str, Any] | None = Field(default=None, description="kept for the version that has this stage")
     bucket: dict[str, Any] | None = Field(default=None, description="kept for the version that has this stage")
     sample: Annotated[list[Sample], Steps] = []
@@ -72,6 +74,7 @@ class Recipe(Strict):
             *(("clean.lengths.sources", rule.sources) for rule in self.clean.lengths),
             *(("clean.forbid.sources", rule.sources) for rule in self.clean.forbid),
             ("provenance.except", self.provenance.except_sources if self.provenance else None),
+            ("decontaminate.except", self.decontaminate.except_sources if self.decontaminate else None),
         ]
         for where, sources in named:
             for unknown in sorted(set(sources or []) - set(names)):
@@ -85,6 +88,7 @@ class Recipe(Strict):
             "provenance": self.provenance is not None,
             "clean": True,
             "dedup": bool(self.dedup.exact or self.dedup.near),
+            "decontaminate": self.decontaminate is not None,
             "score": self.score is not None,
             "bucket": self.bucket is not None,
             "sample": bool(self.sample),

@@ -10,7 +10,7 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from chaffinch.errors import DataError
-from chaffinch.output import DATA, LEDGER, QUARANTINE, manifest
+from chaffinch.output import CONTAMINATION, DATA, LEDGER, QUARANTINE, manifest
 
 BATCH_ROWS = 32_768
 _JSON_BLOCK = 16 << 20
@@ -84,6 +84,10 @@ class Folder:
     def quarantine(self, columns: Sequence[str], condition: Any = None) -> Iterator[Any]:
         """Batches of the rows that could not be read, as `ledger` gives them; nothing when there is no such file."""
         return self._table(QUARANTINE, columns, condition)
+
+    def contamination(self, columns: Sequence[str], condition: Any = None) -> Iterator[Any]:
+        """Batches of what was found of evaluation sets; nothing when no stage looked."""
+        return self._table(CONTAMINATION, columns, condition)
 
     def _table(self, name: str, columns: Sequence[str], condition: Any) -> Iterator[Any]:
         path = self.path / name

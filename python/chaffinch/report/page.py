@@ -45,6 +45,7 @@ def contents(folder: Folder) -> dict[str, Any]:
         "shares": _shares(mixture.groups, manifest.get("classes") or {}),
         "rows": mixture.rows,
         "lengths": {"Prompt": _histogram(mixture.prompt), "Response": _histogram(mixture.response)},
+        "held_in": manifest.get("contamination") or [],
         "strata": strata,
         "quarantine": quarantined(folder),
         "notes": _notes(inputs),

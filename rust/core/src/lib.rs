@@ -5,6 +5,7 @@
 
 pub mod bucket;
 pub mod clean;
+pub mod contamination;
 pub mod control;
 pub mod dedup;
 pub mod error;

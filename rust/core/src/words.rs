@@ -102,15 +102,20 @@ impl Splitter {
     }
 
     fn hash(&mut self, word: &str) -> u64 {
-        self.lower.clear();
-        if word.is_ascii() {
-            self.lower.push_str(word);
-            self.lower.make_ascii_lowercase();
-        } else {
-            let lower = word.nfkc().collect::<String>().to_lowercase();
-            self.lower.extend(lower.nfkc());
-        }
+        normal_form(word, &mut self.lower);
         xxh3_64_with_seed(self.lower.as_bytes(), self.seed)
+    }
+}
+
+/// Puts the form of a word that its hash is of into `lower`: words are the same where their forms are.
+pub fn normal_form(word: &str, lower: &mut String) {
+    lower.clear();
+    if word.is_ascii() {
+        lower.push_str(word);
+        lower.make_ascii_lowercase();
+    } else {
+        let folded = word.nfkc().collect::<String>().to_lowercase();
+        lower.extend(folded.nfkc());
     }
 }
 

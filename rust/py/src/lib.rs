@@ -6,6 +6,7 @@ mod bucket;
 mod clean;
 mod columns;
 mod compact;
+mod contamination;
 mod decompress;
 mod dedup;
 mod door;
@@ -33,6 +34,8 @@ mod _core {
     use crate::build_info;
     #[pymodule_export]
     use crate::clean::clean;
+    #[pymodule_export]
+    use crate::contamination::contamination;
     #[pymodule_export]
     use crate::dedup::{exact_duplicates, lengths, occurrences};
     #[pymodule_export]

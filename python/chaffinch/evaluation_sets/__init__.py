@@ -1,0 +1,9 @@
+"""Evaluation sets: the known ones by name, any file, and their items.
+
+`find` says which sets are meant and where they lie; `items` reads one.
+"""
+
+from chaffinch.evaluation_sets.items import EvaluationSet, find, items
+from chaffinch.evaluation_sets.registry import Entry, Split, known, lookup
+
+__all__ = ["Entry", "EvaluationSet", "Split", "find", "items", "known", "lookup"]

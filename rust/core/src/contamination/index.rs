@@ -1,0 +1,237 @@
+//! The items, ready to be looked for.
+
+use std::ops::Range;
+
+use super::filter::Filter;
+use super::sequence::{Rolling, Runs, Vocabulary};
+use crate::hash::Map;
+use crate::words::{Between, Splitter};
+use crate::{Error, Result};
+
+/// A short question is looked up by its first words, at most so many.
+const SEED: usize = 5;
+
+/// No n-gram begins here.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// The items of evaluation sets, ready to be looked for: about 45 bytes a word of questions, 4 a word of answers and choices.
+#[derive(Debug)]
+pub struct Index {
+    pub(super) ngram: usize,
+    pub(super) vocabulary: Vocabulary,
+    /// The words of all parts of all items, one part after the other.
+    pub(super) words: Vec<u32>,
+    /// By word, the run that begins with it: an n-gram of a question, or the whole of a short one.
+    pub(super) begins: Vec<u32>,
+    pub(super) runs: Runs,
+    pub(super) items: Vec<Entry>,
+    /// The ranges of the choices' words.
+    pub(super) choices: Vec<Range<usize>>,
+    /// By run, where its items end in `holders`.
+    holder_ends: Vec<u32>,
+    holders: Vec<u32>,
+    /// Shorter runs of the long questions. Wherever an n-gram lies in a row, one run of `gate` words that begins at a multiple of
+    /// `ngram - gate + 1` lies in it: only those are looked up, and the n-grams around one that is there.
+    pub(super) gates: Filter,
+    pub(super) gate: usize,
+    /// Of short questions: hash of the first words -> lengths of the questions that begin so.
+    pub(super) seeds: Map<u64, Vec<usize>>,
+    pub(super) seed_filter: Filter,
+    /// How many words seeds have, each number once.
+    pub(super) seed_lengths: Vec<usize>,
+    mask: u64,
+}
+
+/// Where an item's parts lie in `words`; its choices are ranges of ranges.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) question: Range<usize>,
+    pub(super) answer: Range<usize>,
+    pub(super) choices: Range<usize>,
+}
+
+/// Makes an [`Index`], item by item.
+#[derive(Debug)]
+pub struct Builder {
+    index: Index,
+    splitter: Splitter,
+    rolling: Rolling,
+    gates: Vec<u64>,
+}
+
+impl Builder {
+    /// For n-grams of `ngram` words.
+    pub fn new(ngram: usize) -> Result<Self> {
+        Self::with_mask(ngram, u64::MAX)
+    }
+
+    /// Only the bits of `mask` stay of every hash: so tests see what happens when hashes are equal and words are not.
+    pub(super) fn with_mask(ngram: usize, mask: u64) -> Result<Self> {
+        if ngram == 0 {
+            return Err(Error::OutOfRange {
+                name: "ngram",
+                value: "0".to_owned(),
+                expected: "at least 1 word",
+            });
+        }
+        let index = Index {
+            ngram,
+            vocabulary: Vocabulary::default(),
+            words: Vec::new(),
+            begins: Vec::new(),
+            runs: Runs::default(),
+            items: Vec::new(),
+            choices: Vec::new(),
+            holder_ends: Vec::new(),
+            holders: Vec::new(),
+            gates: Filter::new(0),
+            gate: (ngram.min(1 << 20) * 5 / 8).max(1),
+            seeds: Map::default(),
+            seed_filter: Filter::new(0),
+            seed_lengths: Vec::new(),
+            mask,
+        };
+        Ok(Self {
+            index,
+            splitter: Splitter::new(Between::Punctuation, 0),
+            rolling: Rolling::default(),
+            gates: Vec::new(),
+        })
+    }
+
+    /// Adds one item; one whose question has no word is counted and never found.
+    pub fn add<'a>(
+        &mut self,
+        question: &str,
+        answer: &str,
+        choices: impl IntoIterator<Item = &'a str>,
+    ) -> Result<()> {
+        let question = self.add_part(question);
+        let words = question.len();
+        let index = &mut self.index;
+        let length = words.min(index.ngram);
+        if words > 0 {
+            for (start, hash) in (question.start..).zip(self.rolling.runs(length, 1)) {
+                let id = index.runs.insert(hash & index.mask, &index.words, narrow(start)?, narrow(length)?);
+                index.begins[start] = id;
+            }
+        }
+        if words >= index.ngram {
+            self.gates.extend(self.rolling.runs(index.gate, 1).map(|hash| hash & index.mask));
+        }
+        if 0 < words && words < index.ngram {
+            let seed = words.min(SEED);
+            let lengths = index.seeds.entry(self.rolling.run(0, seed) & index.mask).or_default();
+            if let Err(at) = lengths.binary_search(&words) {
+                lengths.insert(at, words);
+            }
+            if let Err(at) = index.seed_lengths.binary_search(&seed) {
+                index.seed_lengths.insert(at, seed);
+            }
+        }
+        let answer = self.add_part(answer);
+        let first = self.index.choices.len();
+        for choice in choices {
+            let choice = self.add_part(choice);
+            if !choice.is_empty() {
+                self.index.choices.push(choice);
+            }
+        }
+        let choices = first..self.index.choices.len();
+        self.index.items.push(Entry { question, answer, choices });
+        Ok(())
+    }
+
+    fn add_part(&mut self, text: &str) -> Range<usize> {
+        let index = &mut self.index;
+        let start = index.words.len();
+        self.rolling.clear();
+        self.splitter.each_word(text, |range, hash| {
+            let hash = hash & index.mask;
+            index.words.push(index.vocabulary.insert(&text[range], hash));
+            self.rolling.push(hash);
+        });
+        index.begins.resize(index.words.len(), NONE);
+        start..index.words.len()
+    }
+
+    /// The index of everything added.
+    pub fn finish(self) -> Result<Index> {
+        let mut index = self.index;
+        narrow(index.words.len())?;
+        narrow(index.items.len())?;
+        index.gates = Filter::new(self.gates.len());
+        for hash in self.gates {
+            index.gates.insert(hash);
+        }
+        index.seed_filter = Filter::new(index.seeds.len());
+        let mut seeds: Vec<u64> = index.seeds.keys().copied().collect();
+        seeds.sort_unstable();
+        for hash in seeds {
+            index.seed_filter.insert(hash);
+        }
+        let mut counts = vec![0u32; index.runs.len() + 1];
+        index.each_holder(|id, _| counts[id as usize + 1] += 1);
+        for id in 1..counts.len() {
+            counts[id] += counts[id - 1];
+        }
+        let mut holders = vec![0u32; counts.last().map_or(0, |&all| all as usize)];
+        let mut next = counts.clone();
+        index.each_holder(|id, item| {
+            let slot = &mut next[id as usize];
+            holders[*slot as usize] = item;
+            *slot += 1;
+        });
+        (index.holder_ends, index.holders) = (counts, holders);
+        Ok(index)
+    }
+}
+
+fn narrow(number: usize) -> Result<u32> {
+    u32::try_from(number).map_err(|_| Error::OutOfRange {
+        name: "items",
+        value: format!("{number} words"),
+        expected: "fewer than 2^32 words in all items together",
+    })
+}
+
+impl Index {
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there are no items.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Calls `each` with every run of every item, once for each item that has it.
+    fn each_holder(&self, mut each: impl FnMut(u32, u32)) {
+        let mut ids = Vec::new();
+        for (item, entry) in (0..).zip(&self.items) {
+            ids.clear();
+            ids.extend(self.begins[entry.question.clone()].iter().filter(|&&id| id != NONE));
+            ids.sort_unstable();
+            ids.dedup();
+            for &id in &ids {
+                each(id, item);
+            }
+        }
+    }
+
+    /// The items that have a run, ascending.
+    pub(super) fn holders(&self, id: u32) -> &[u32] {
+        let id = id as usize;
+        &self.holders[self.holder_ends[id] as usize..self.holder_ends[id + 1] as usize]
+    }
+
+    /// Whether an item's question has fewer words than an n-gram.
+    pub(super) fn is_short(&self, entry: &Entry) -> bool {
+        entry.question.len() < self.ngram
+    }
+
+    pub(super) fn mask(&self) -> u64 {
+        self.mask
+    }
+}

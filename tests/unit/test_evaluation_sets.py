@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaffinch.errors import DataError, RecipeError
+from chaffinch.evaluation_sets import find, items, known, lookup
+from chaffinch.recipe.decontaminate import Against
+from tests.conftest import write_jsonl
+
+
+def read(data: Path, name: str, **fields: Any) -> list[dict[str, Any]]:
+    return [row for one in find(Against(name=name, **fields), data) for row in items(one).to_pylist()]
+
+
+def test_the_registry_is_consistent() -> None:
+    wanted = "mmlu bbh drop crass humaneval gsm8k truthfulqa bbq math ethics corr2cause samsum hhh impact big-bench"
+    assert set(wanted.split()) <= set(known())
+    for entry in known().values():
+        assert len({split.name for split in entry.splits}) == len(entry.splits)
+        assert not any(split.default and split.name == "train" and len(entry.splits) > 1 for split in entry.splits)
+        assert all(split.files for split in entry.splits)
+        for name in (entry.name, entry.title, entry.name.upper(), *entry.aliases):
+            splits = lookup(f"{name}/{entry.splits[0].name}")
+            assert splits is not None
+            assert splits[0][0] is entry, name
+
+
+def test_a_name_alone_means_test_and_validation(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "gsm8k" / "test.jsonl", [{"question": "a", "answer": "1"}])
+    write_jsonl(tmp_path / "gsm8k" / "train.jsonl", [{"question": "b", "answer": "2"}])
+    assert [row["question"] for row in read(tmp_path, "GSM8K")] == ["a"]
+    assert read(tmp_path, "gsm8k/train") == [{"id": "0", "question": "b", "choices": [], "answer": "2"}]
+    with pytest.raises(RecipeError, match=r"no split 'dev'\nhint: there is gsm8k/test, gsm8k/train"):
+        read(tmp_path, "gsm8k/dev")
+    with pytest.raises(RecipeError, match="only splits that have to be named"):
+        read(tmp_path, "corr2cause-pp")
+
+
+def test_parts_of_every_shape(tmp_path: Path) -> None:
+    folder = tmp_path / "eval-mmlu" / "test"
+    folder.mkdir(parents=True)
+    (folder / "a_test.csv").write_text('question,choice0,choice1,choice2,choice3,answer\n"Q, one",w,x,,z,3\n')
+    (folder / "b_test.csv").write_text("question,choice0,choice1,choice2,choice3,answer\nQ two,1,2,3,4,0\n")
+    assert read(tmp_path, "mmlu") == [
+        {"id": "a_test:0", "question": "Q, one", "choices": ["w", "x", "", "z"], "answer": ""},
+        {"id": "b_test:0", "question": "Q two", "choices": ["1", "2", "3", "4"], "answer": ""},
+    ]
+    (tmp_path / "bbh").mkdir()
+    examples = [{"input": "in", "target": "(A)"}, {"input": "out", "target": "(B)"}]
+    (tmp_path / "bbh" / "x.json").write_text(json.dumps({"canary": "c", "examples": examples}, indent=1))
+    assert [row["question"] for row in read(tmp_path, "bbh")] == ["in", "out"]
+    task = {
+        "examples": [{"input": "q", "target_scores": {"yes": 1, "no": 0}}, {"input": "r", "target_scores": {"up": 1}}]
+    }
+    (tmp_path / "big-bench" / "t").mkdir(parents=True)
+    (tmp_path / "big-bench" / "t" / "task.json").write_text(json.dumps(task))
+    assert [row["choices"] for row in read(tmp_path, "BIG-bench")] == [["yes", "no"], ["up"]]
+    chosen = "\n\nHuman: hi\n\nAssistant: ho\n\nHuman: hum\n\nAssistant: ha"
+    write_jsonl(tmp_path / "eval-hh-rlhf" / "x_test.jsonl", [{"chosen": chosen, "rejected": ""}])
+    assert read(tmp_path, "hh-rlhf")[0]["question"] == "\n\nHuman: hi\n\nAssistant: ho\n\nHuman: hum"
+    write_jsonl(
+        tmp_path / "arc" / "test.jsonl", [{"question": "q", "choices": {"text": ["a", "b"], "label": ["A", "B"]}}]
+    )
+    assert read(tmp_path, "arc")[0]["choices"] == ["a", "b"]
+
+
+def test_any_file_with_guessed_or_named_fields(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "own.jsonl", [{"Body": "There are two.", "Question": "How many?", "Answer": 2, "id": "x"}])
+    assert read(tmp_path, "own.jsonl") == [
+        {"id": "x", "question": "There are two. How many?", "choices": [], "answer": "2"}
+    ]
+    write_jsonl(tmp_path / "odd[1].jsonl", [{"stem": "s", "more": ["a", {"b": 1}], "id": 7}])
+    found = read(tmp_path, "odd[1].jsonl", question=["stem"], choices=["more"])
+    assert found == [{"id": "0", "question": "s", "choices": ["a", "b"], "answer": ""}]
+    with pytest.raises(DataError, match=r"no field for the question among stem, more, id\nhint: name"):
+        read(tmp_path, "odd[1].jsonl")
+
+
+def test_what_is_not_there_is_told_with_what_is_near(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no evaluation set and no file is named 'gsm9k'\nhint: did you mean gsm8k"):
+        read(tmp_path, "gsm9k")
+    with pytest.raises(RecipeError, match=r"math/test has no single place on the hub\nhint: put its files"):
+        read(tmp_path, "hub:math")
