@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from chaffinch.cache import atomic_path
 from chaffinch.errors import DataError
-from chaffinch.readers.columnar import open_batches
+from chaffinch.readers.columnar import damaged, open_batches
 from chaffinch.readers.inputs import COLUMNAR, DELIMITED, PACKED, Input
 
 LINES = (".jsonl", ".ndjson")
@@ -44,7 +44,11 @@ def read_table(path: str | Path) -> pa.Table:
     path = Path(path)
     suffix, packing = _format(path)
     if suffix in COLUMNAR:
-        return open_batches(path, suffix).read_all()
+        failed: list[Exception] = []
+        try:
+            return open_batches(path, suffix, (), failed).read_all()
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(path, failed[0] if failed else error) from None
     with _errors(path), pa.input_stream(str(path), compression=packing) as stream:
         text = io.TextIOWrapper(io.BufferedReader(stream), "utf-8-sig", newline="")
         return _read_delimited(path, text, suffix) if suffix in DELIMITED else _read_json(path, text, suffix)
