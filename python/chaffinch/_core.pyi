@@ -9,6 +9,7 @@ __all__ = [
     "bucket",
     "build_info",
     "clean",
+    "contamination",
     "exact_duplicates",
     "factorize",
     "gather",
