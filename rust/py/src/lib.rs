@@ -21,6 +21,7 @@ mod read_plan;
 mod sample;
 mod shard;
 mod shard_file;
+mod traces;
 
 use pyo3::prelude::*;
 
@@ -47,6 +48,8 @@ mod _core {
     use crate::read::{hash_file, hash_files, meta_field, read_batches, read_files};
     #[pymodule_export]
     use crate::sample::{allocate, select};
+    #[pymodule_export]
+    use crate::traces::{row_traces, text_traces};
 }
 
 /// How this extension was built: version, profile and target, for benchmarks and manifests.
