@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chaffinch.stages.dedup import exact_duplicates
     from chaffinch.stages.near import NearIndex, near_duplicates
     from chaffinch.stages.sample import allocate, sample
+    from chaffinch.stages.traces import generated_traces
     from chaffinch.story import why
 
 # Loaded on first use: `import chaffinch` stays free of Arrow, pydantic and the extension.
@@ -31,6 +32,7 @@ _HOMES = {
     "build": "building",
     "diff": "difference",
     "exact_duplicates": "stages.dedup",
+    "generated_traces": "stages.traces",
     "near_duplicates": "stages.near",
     "plan": "planning",
     "sample": "stages.sample",
@@ -47,6 +49,7 @@ __all__ = [
     "build",
     "diff",
     "exact_duplicates",
+    "generated_traces",
     "near_duplicates",
     "plan",
     "sample",

@@ -37,17 +37,32 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def load(path: Path) -> Decisions | None:
-    """The decisions kept in the file, if there are any."""
+def load_table(path: Path) -> tuple[pa.Table, Any] | None:
+    """The table kept in the file and what was said of it, if there is one."""
     if not path.is_file():
         return None
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        more = json.loads(table.schema.metadata[b"chaffinch"])
+        return table, json.loads(table.schema.metadata[b"chaffinch"])
     except (pa.ArrowInvalid, KeyError, TypeError, ValueError):
-        # A damaged entry is no entry: it is decided again and written over.
+        # A damaged entry is no entry: it is made again and written over.
         path.unlink(missing_ok=True)
         return None
+
+
+def save_table(path: Path, table: pa.Table, more: Any = None) -> None:
+    """Keeps `table` in the file, and with it `more`, a JSON value."""
+    table = table.replace_schema_metadata({"chaffinch": json.dumps(more)})
+    with atomic_path(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
+        writer.write_table(table)
+
+
+def load(path: Path) -> Decisions | None:
+    """The decisions kept in the file, if there are any."""
+    found = load_table(path)
+    if found is None:
+        return None
+    table, more = found
     column = {name: table[name].combine_chunks().to_numpy(zero_copy_only=False) for name in table.column_names}
     return Decisions(
         row=column["row"],
@@ -56,6 +71,8 @@ def load(path: Path) -> Decisions | None:
         witness=column.get("witness"),
         score=column.get("score"),
         notes=more["notes"],
+        evidence=column.get("evidence"),
+        evidences=more.get("evidences", []),
     )
 
 
@@ -64,7 +81,6 @@ def save(path: Path, decisions: Decisions) -> None:
     columns: dict[str, np.ndarray] = {"row": decisions.row, "reason": decisions.reason}
     columns |= {"witness": decisions.witness} if decisions.witness is not None else {}
     columns |= {"score": decisions.score} if decisions.score is not None else {}
-    more = json.dumps({"reasons": decisions.reasons, "notes": decisions.notes})
-    table = pa.table(columns).replace_schema_metadata({"chaffinch": more})
-    with atomic_path(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
-        writer.write_table(table)
+    columns |= {"evidence": decisions.evidence} if decisions.evidence is not None else {}
+    more = {"reasons": decisions.reasons, "notes": decisions.notes, "evidences": decisions.evidences}
+    save_table(path, pa.table(columns), more)

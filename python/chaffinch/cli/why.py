@@ -54,6 +54,8 @@ def _lines(story: "Story") -> Iterator[tuple[str, object]]:
         yield "removed by", f"{story.stage}: {inline(story.reason or '')}"
     if story.score is not None:
         yield "score", f"{story.score:.6g}"
+    if story.evidence is not None:
+        yield "evidence", visible(story.evidence, TEXT)
     for name, value in story.values.items():
         if value is not None:
             # visible here, because what is cut must be cut before it is printed.

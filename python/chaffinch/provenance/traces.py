@@ -28,9 +28,9 @@ class TraceRule(Strict):
     place: Literal["anywhere", "start", "whole"] = "anywhere"
     quoted: bool = False
     phrases: list[str] = Field(min_length=1)
-    then: list[str] = []
-    not_after: list[str] = []
-    not_before: list[str] = []
+    then: list[str] = Field(default=[])
+    not_after: list[str] = Field(default=[])
+    not_before: list[str] = Field(default=[])
     matches: list[str] = Field(min_length=1)
     passes: list[str] = Field(min_length=1)
 
@@ -88,5 +88,5 @@ def _spelt_out(phrases: list[str]) -> list[str]:
         # Odd parts are what stands within a group's parentheses.
         parts = [part.split("|") if at % 2 else [part] for at, part in enumerate(_GROUP.split(phrase))]
         for choice in map("".join, itertools.product(*parts)):
-            found |= {choice, choice.replace("'", "’")}
+            found |= {choice, choice.replace("'", "\u2019")}
     return sorted(found)

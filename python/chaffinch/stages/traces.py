@@ -1,16 +1,64 @@
 """Traces of a model in the text: the second half of `provenance`, see `chaffinch.provenance.traces` for the rules."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
+import numpy as np
 import pyarrow as pa
 
 from chaffinch import _core
 from chaffinch.columns import to_arrow, to_texts
 from chaffinch.decisions import Rows
 from chaffinch.provenance.traces import TraceRule, chosen
+from chaffinch.recipe.provenance import Action
 
 STORE_TEXTS = ["instruction", "input", "references", "messages"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The traces in some rows: a line for each row, part and rule, in the order of rows, prompts first, and of rules.
+
+    Attributes:
+        rules: the ids of the rules that were looked for.
+        row: uint32 row number of each line.
+        rule: uint32 index into `rules`.
+        response: whether it is in the response; else it is in the prompt.
+        action: what the recipe wants done about it.
+        words: Arrow strings, the first match.
+    """
+
+    rules: list[str]
+    row: np.ndarray
+    rule: np.ndarray
+    response: np.ndarray
+    action: np.ndarray
+    words: Any
+
+    @classmethod
+    def of(cls, table: pa.Table, actions: Mapping[str, Action]) -> Self:
+        """From the table of `find` for the rules of `actions`, in their order."""
+        columns = {name: table[name].combine_chunks() for name in table.column_names}
+        rule = columns["rule"].to_numpy()
+        return cls(
+            list(actions),
+            columns["row"].to_numpy(),
+            rule,
+            columns["response"].to_numpy(zero_copy_only=False),
+            np.array(list(actions.values()), object)[rule],
+            columns["words"],
+        )
+
+    def names(self) -> tuple[np.ndarray, Any]:
+        """The rows with traces, each once, and for each the ids of its rules, joined by commas."""
+        pairs = np.unique(self.row.astype(np.uint64) << np.uint64(32) | self.rule)
+        rows, counts = np.unique((pairs >> np.uint64(32)).astype(np.uint32), return_counts=True)
+        ends = np.cumsum([0, *counts]).tolist()
+        ids = [self.rules[rule] for rule in (pairs & np.uint64(0xFFFF_FFFF)).tolist()]
+        joined = [",".join(ids[start:end]) for start, end in itertools.pairwise(ends)]
+        return rows, pa.array(joined, pa.string())
 
 
 def generated_traces(
@@ -30,8 +78,8 @@ def generated_traces(
 
     Returns:
         A table with a line for each text and rule that matches it, in the order of rows and rules: row (uint32), rule
-        (dictionary of strings), start and end (uint32, in characters, so that `text[start:end]` is the first match), match
-        (string: these characters).
+        (dictionary of strings), start and end (uint32, in characters, so that `text[start:end]` is the first match),
+        match (string: these characters).
 
     Raises:
         RecipeError: no such rule; the hint has the nearest.
@@ -67,8 +115,8 @@ def find(
         progress: called with the rows done so far.
 
     Returns:
-        A table with a line for each row, part and rule: row (uint32), rule (uint32, an index into `rules`), response (bool:
-        found there, else in the prompt), words (string: the first match).
+        A table with a line for each row, part and rule: row (uint32), rule (uint32, an index into `rules`), response
+        (bool: found there, else in the prompt), words (string: the first match).
     """
     texts = table.select(STORE_TEXTS)
     return pa.table(_core.row_traces(texts, pa.array(alive), _plain(rules), threads=threads, progress=progress))

@@ -30,7 +30,6 @@ pub(crate) struct RuleSpec {
 /// The traces of `rules` in the `rows` of a store's table: `(row, rule, response, words)`, a line for each row, part and rule.
 #[pyfunction]
 #[pyo3(signature = (table, rows, rules, *, threads=None, progress=None))]
-#[expect(clippy::needless_pass_by_value, reason = "pyo3 makes them for this call")]
 pub(crate) fn row_traces(
     py: Python<'_>,
     table: PyTable,

@@ -100,11 +100,11 @@ impl Finder {
     }
 }
 
-/// From the first letter or digit of a text to behind its last.
+/// From the first letter or digit of a text to behind its last; where there is none, from its end to its start.
 fn letters(text: &str) -> Span {
     let start = text.find(char::is_alphanumeric).unwrap_or(text.len());
-    let end = text.rfind(char::is_alphanumeric);
-    Span { start, end: end.map_or(start, |at| at + text[at..].chars().next().map_or(0, char::len_utf8)) }
+    let end = text.char_indices().rev().find(|(_, character)| character.is_alphanumeric());
+    Span { start, end: end.map_or(0, |(at, character)| at + character.len_utf8()) }
 }
 
 impl Conditions {
@@ -228,7 +228,7 @@ mod tests {
         assert!(at(Place::Whole, "<Sorry>."));
         assert!(!at(Place::Whole, "Sorry, no"));
         assert!(!at(Place::Whole, "So sorry"));
-        assert!(at(Place::Whole, "..."));
+        assert!(at(Place::Whole, " ... "));
     }
 
     #[test]
