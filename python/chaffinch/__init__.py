@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chaffinch.stages.dedup import exact_duplicates
     from chaffinch.stages.near import NearIndex, near_duplicates
     from chaffinch.stages.sample import allocate, sample
+    from chaffinch.stages.traces import generated_traces
     from chaffinch.story import why
 
 # Loaded on first use: `import chaffinch` stays free of Arrow, pydantic and the extension.
@@ -33,6 +34,7 @@ _HOMES = {
     "contamination": "stages.decontaminate",
     "diff": "difference",
     "exact_duplicates": "stages.dedup",
+    "generated_traces": "stages.traces",
     "near_duplicates": "stages.near",
     "plan": "planning",
     "sample": "stages.sample",
@@ -50,6 +52,7 @@ __all__ = [
     "contamination",
     "diff",
     "exact_duplicates",
+    "generated_traces",
     "near_duplicates",
     "plan",
     "sample",

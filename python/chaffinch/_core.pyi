@@ -23,8 +23,10 @@ __all__ = [
     "read_files",
     "render",
     "row_ids",
+    "row_traces",
     "select",
     "shingle_sets",
+    "text_traces",
     "write_jsonl",
 ]
 
@@ -150,6 +152,22 @@ def render(
 def gather(table: Any, rows: Any, *, threads: int | None = None, progress: _Progress = None) -> _Table: ...
 def row_ids(table: Any, rows: Any, occurrences: Any) -> _Array: ...
 def write_jsonl(table: Any, path: str, *, threads: int | None = None, progress: _Progress = None) -> int: ...
+def row_traces(
+    table: Any,
+    rows: Any,
+    rules: Sequence[Mapping[str, object]],
+    *,
+    threads: int | None = None,
+    progress: _Progress = None,
+) -> _Table: ...
+def text_traces(
+    texts: Any,
+    rules: Sequence[Mapping[str, object]],
+    *,
+    part: str,
+    threads: int | None = None,
+    progress: _Progress = None,
+) -> _Table: ...
 def hash_file(path: Path) -> str:
     """BLAKE3 of a file's bytes, in hexadecimal."""
 

@@ -37,23 +37,38 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def load(path: Path) -> Decisions | None:
-    """The decisions kept in the file, if there are any."""
+def load_table(path: Path) -> tuple[pa.Table, Any] | None:
+    """The table kept in the file and what was said of it, if there is one."""
     if not path.is_file():
         return None
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        more = json.loads(table.schema.metadata[b"chaffinch"])
+        return table, json.loads(table.schema.metadata[b"chaffinch"])
     except (pa.ArrowInvalid, KeyError, TypeError, ValueError):
-        # A damaged entry is no entry: it is decided again and written over.
+        # A damaged entry is no entry: it is made again and written over.
         path.unlink(missing_ok=True)
         return None
+
+
+def save_table(path: Path, table: pa.Table, more: Any = None) -> None:
+    """Keeps `table` in the file, and with it `more`, a JSON value."""
+    table = table.replace_schema_metadata({"chaffinch": json.dumps(more)})
+    with atomic_path(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
+        writer.write_table(table)
+
+
+def load(path: Path) -> Decisions | None:
+    """The decisions kept in the file, if there are any."""
+    found = load_table(path)
+    if found is None:
+        return None
+    table, more = found
     findings = None
     if more.get("findings"):
-        try:
-            findings = pa.ipc.open_file(pa.memory_map(str(_findings(path)))).read_all()
-        except (OSError, pa.ArrowInvalid):
+        kept = load_table(_findings(path))
+        if kept is None:
             return None
+        findings = kept[0]
     column = {name: table[name].combine_chunks().to_numpy(zero_copy_only=False) for name in table.column_names}
     return Decisions(
         row=column["row"],
@@ -62,6 +77,8 @@ def load(path: Path) -> Decisions | None:
         witness=column.get("witness"),
         score=column.get("score"),
         notes=more["notes"],
+        evidence=column.get("evidence"),
+        evidences=more.get("evidences", []),
         findings=findings,
     )
 
@@ -71,18 +88,17 @@ def save(path: Path, decisions: Decisions) -> None:
     columns: dict[str, np.ndarray] = {"row": decisions.row, "reason": decisions.reason}
     columns |= {"witness": decisions.witness} if decisions.witness is not None else {}
     columns |= {"score": decisions.score} if decisions.score is not None else {}
-    has_findings = decisions.findings is not None
-    more = json.dumps({"reasons": decisions.reasons, "notes": decisions.notes, "findings": has_findings})
-    table = pa.table(columns).replace_schema_metadata({"chaffinch": more})
-    if has_findings:
-        _write(_findings(path), decisions.findings)
-    _write(path, table)
+    columns |= {"evidence": decisions.evidence} if decisions.evidence is not None else {}
+    more = {
+        "reasons": decisions.reasons,
+        "notes": decisions.notes,
+        "evidences": decisions.evidences,
+        "findings": decisions.findings is not None,
+    }
+    if decisions.findings is not None:
+        save_table(_findings(path), decisions.findings)
+    save_table(path, pa.table(columns), more)
 
 
-def _findings(place: Path) -> Path:
-    return place.with_suffix(".findings.arrow")
-
-
-def _write(place: Path, table: pa.Table) -> None:
-    with atomic_path(place) as path, pa.ipc.new_file(str(path), table.schema) as writer:
-        writer.write_table(table)
+def _findings(path: Path) -> Path:
+    return path.with_suffix(".findings.arrow")

@@ -22,6 +22,8 @@ class Decisions:
             none.
         score: float64, NaN where there is none; None when the stage has none.
         notes: counts worth reporting.
+        evidence: uint32 indices into `evidences`, one per row; None when the stage has none.
+        evidences: what of the rows' own text decided; the first is empty and stands for none.
         findings: an Arrow table of what was found, with a column `row`, where the stage has more to say than a score.
     """
 
@@ -31,6 +33,8 @@ class Decisions:
     witness: Rows | None = None
     score: npt.NDArray[np.float64] | None = None
     notes: dict[str, int | float | str] = field(default_factory=dict)
+    evidence: npt.NDArray[np.uint32] | None = None
+    evidences: list[str] = field(default_factory=list)
     findings: Any = None
 
     @classmethod
@@ -76,7 +80,16 @@ class Decisions:
         if any(part.score is not None for part in parts):
             none = [np.full(len(part.row), np.nan) if part.score is None else part.score for part in parts]
             score = np.concatenate(none)[order]
-        return cls(row, np.concatenate(codes)[order], reasons, witness, score, notes)
+        evidence, evidences = None, [""]
+        if any(part.evidence is not None for part in parts):
+            shifted = []
+            for part in parts:
+                shifted.append(np.zeros(len(part.row), np.uint32))
+                if part.evidence is not None:
+                    shifted[-1] = np.where(part.evidence > 0, part.evidence + np.uint32(len(evidences) - 1), 0)
+                    evidences += part.evidences[1:]
+            evidence = np.concatenate(shifted).astype(np.uint32)[order]
+        return cls(row, np.concatenate(codes)[order], reasons, witness, score, notes, evidence, evidences)
 
     def kept(self, alive: Rows) -> Rows:
         """The rows of `alive` that stay, in order."""
@@ -108,6 +121,9 @@ class Decisions:
             require(np.array_equal(_at(kept, at), self.witness), "every witness is a kept row")
         if self.score is not None:
             require(len(self.score) == len(self.row), "one score for each removed row")
+        if self.evidence is not None:
+            require(len(self.evidence) == len(self.row), "one evidence for each removed row")
+            require(np.all(self.evidence < len(self.evidences)), "every evidence has a text")
         return kept
 
 

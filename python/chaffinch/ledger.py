@@ -21,6 +21,7 @@ SCHEMA = pa.schema(
         pa.field("reason", _NAME, nullable=False),
         pa.field("witness", pa.string()),
         pa.field("score", pa.float64()),
+        pa.field("evidence", pa.string()),
     ]
 )
 
@@ -29,7 +30,8 @@ def write_ledger(path: Path, rows: Rows, stages: dict[str, Decisions], stopped: 
     """Writes every removal, by stage in order and then by row hash, so that equal builds write equal bytes.
 
     Args:
-        path: the Parquet file to write: row_id, source, stage, reason, witness (a row id), score.
+        path: the Parquet file to write: row_id, source, stage, reason, witness (a row id), score, evidence (what of the
+            row's text decided).
         rows: the store.
         stages: the removals of each stage.
         stopped: once set, writing ends at the next batch.
@@ -59,6 +61,10 @@ def _batches(rows: Rows, stage: str, decisions: Decisions) -> Iterator[pa.Record
         score = pa.nulls(len(part), pa.float64())
         if decisions.score is not None:
             score = pa.array(decisions.score[part], pa.float64(), from_pandas=True)
+        evidence = pa.nulls(len(part), pa.string())
+        if decisions.evidence is not None:
+            texts = pa.array([text or None for text in decisions.evidences], pa.string())
+            evidence = texts.take(pa.array(decisions.evidence[part]))
         yield pa.record_batch(
             [
                 rows.ids(row),
@@ -67,6 +73,7 @@ def _batches(rows: Rows, stage: str, decisions: Decisions) -> Iterator[pa.Record
                 pa.DictionaryArray.from_arrays(decisions.reason[part].astype(np.int32), reasons),
                 witness,
                 score,
+                evidence,
             ],
             schema=SCHEMA,
         )

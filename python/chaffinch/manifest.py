@@ -138,6 +138,8 @@ def _reason_examples(rows: Rows, step: Step, code: int) -> list[dict[str, Any]]:
             }
         if decisions.score is not None and np.isfinite(decisions.score[index]):
             example["score"] = float(decisions.score[index])
+        if decisions.evidence is not None and decisions.evidence[index]:
+            example["evidence"] = decisions.evidences[decisions.evidence[index]][:EXAMPLE_CHARACTERS]
     return found
 
 

@@ -16,8 +16,9 @@ from chaffinch.errors import DataError, RecipeError
 from chaffinch.output import check_not_own
 from chaffinch.progress import Progress
 from chaffinch.provenance import registry
+from chaffinch.provenance.traces import chosen
 from chaffinch.recipe.model import Recipe
-from chaffinch.stages import clean, decontaminate, dedup, provenance, sample, select
+from chaffinch.stages import clean, decontaminate, dedup, provenance, sample, select, traces
 from chaffinch.store import Rows, hash_file
 
 # Raise it when any stage comes to decide otherwise: decisions kept by older versions are then taken again.
@@ -127,8 +128,12 @@ class Run:
             "decontaminate": self._decontaminate,
             "sample": self._sample,
         }
-        for name, path in kept_decisions(recipe, self.shards, self.data, self.cache).items():
+        self._paths = kept_decisions(recipe, self.shards, self.data, self.cache)
+        for name, path in self._paths.items():
+            alive = self.alive
             self._step(name, path, runs[name])
+            if name == "provenance" and (found := self._traces(alive)) is not None:
+                self.marks = provenance.with_traces(self.marks, found)
 
     def in_order(self) -> np.ndarray:
         """The rows still in, by place: the keyed hash of their content, a shuffle that no other row can change."""
@@ -152,7 +157,20 @@ class Run:
 
     def _provenance(self, alive: np.ndarray) -> Decisions:
         assert self.recipe.provenance is not None
-        return provenance.run(self.rows, alive, self.recipe.provenance, self.marks)
+        return provenance.run(self.rows, alive, self.recipe.provenance, self.marks, self._traces(alive))
+
+    def _traces(self, alive: np.ndarray) -> traces.Found | None:
+        """The traces that the recipe asks about; kept beside the decisions, because the mixture tells them, too."""
+        actions = self.recipe.provenance.actions() if self.recipe.provenance else {}
+        if not actions:
+            return None
+        path = self._paths["provenance"].with_suffix(".traces.arrow")
+        kept = cache.load_table(path)
+        if kept is not None:
+            return traces.Found.of(kept[0], actions)
+        found = traces.find(self.rows.table, alive, chosen(actions), **self._watch())
+        cache.save_table(path, found)
+        return traces.Found.of(found, actions)
 
     def _clean(self, alive: np.ndarray) -> Decisions:
         return clean.run(self.rows.table, alive, self.recipe.clean, **self._watch())
@@ -203,6 +221,10 @@ def kept_decisions(recipe: Recipe, shards: list[readers.Shard], data: Path, fold
         "provenance": [
             registry().model_dump(mode="json"),
             *(source.model_dump(mode="json") for source in recipe.sources),
+            *(
+                rule.model_dump(mode="json")
+                for rule in chosen(recipe.provenance.actions() if recipe.provenance else [])
+            ),
         ],
         "clean": None,
         "dedup": [source.name for source in recipe.sources],

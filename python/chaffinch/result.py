@@ -51,7 +51,7 @@ class Result:
 
     @cached_property
     def ledger(self) -> pa.Table:
-        """Every row that was read and is not in the mixture: row_id, source, stage, reason, witness, score."""
+        """Every row that was read and is not in the mixture: row_id, source, stage, reason, witness, score, ..."""
         return pq.read_table(self.out / LEDGER)
 
     @cached_property

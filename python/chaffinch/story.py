@@ -17,7 +17,7 @@ from chaffinch.readers.source import SHARDS
 from chaffinch.report.folder import Folder
 from chaffinch.store import hash_prefixes
 
-LEDGER_COLUMNS = ["row_id", "source", "stage", "reason", "witness", "score"]
+LEDGER_COLUMNS = ["row_id", "source", "stage", "reason", "witness", "score", "evidence"]
 SHOWN_COLUMNS = [
     "task",
     "class",
@@ -27,6 +27,7 @@ SHOWN_COLUMNS = [
     "prompt_origin",
     "response_origin",
     "generator",
+    "traces",
     "meta",
 ]
 TEXT_COLUMNS = ["prompt", "response"]
@@ -49,6 +50,7 @@ class Story:
         passed: the stages that it passed, in order.
         stage, reason: where and why it was removed; None when it was kept.
         score: the similarity or score that decided, where there is one.
+        evidence: what of the row's text decided, where there is something.
         file, index: the mixture's file that holds the row, and its 0-based place there; None when removed.
         values: the row's columns; of a removed row, only what the manifest keeps as an example.
         contamination: for each evaluation set of which the row holds an item: evaluation_set, item, matched_words,
@@ -66,6 +68,7 @@ class Story:
     stage: str | None = None
     reason: str | None = None
     score: float | None = None
+    evidence: str | None = None
     file: str | None = None
     index: int | None = None
     values: dict[str, str | None] = field(default_factory=dict)
@@ -130,6 +133,7 @@ def _story(folder: Folder, shards: Path, row_id: str, seen: list[str]) -> Story:
         stage=stage,
         reason=removed["reason"],
         score=removed["score"],
+        evidence=removed.get("evidence"),
         values=_example(folder, row_id),
         contamination=_contamination(folder, row_id),
         witness=witness,

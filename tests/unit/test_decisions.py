@@ -34,6 +34,18 @@ def test_join_follows_witnesses_that_a_later_step_removed():
     assert [joined.reasons[code] for code in joined.reason] == ["second", "first", "first", "second"]
 
 
+def test_join_keeps_each_row_with_its_evidence():
+    parts = [
+        Decisions(rows(1, 5), np.zeros(2, np.uint16), ["a"], evidence=rows(1, 0), evidences=["", "one"]),
+        Decisions.because("b", [3]),
+        Decisions(rows(0, 2), np.zeros(2, np.uint16), ["c"], evidence=rows(2, 1), evidences=["", "two", "zero"]),
+    ]
+    joined = Decisions.join(parts)
+    joined.check(rows(0, 1, 2, 3, 5, 6))
+    assert [joined.evidences[code] for code in joined.evidence] == ["zero", "one", "two", "", ""]
+    assert Decisions.join([Decisions.because("b", [3])]).evidence is None
+
+
 def decisions(row=(1,), reason=(0,), witness=None, score=None):
     witness = None if witness is None else rows(*witness)
     return Decisions(rows(*row), np.array(reason, np.uint16), ["because"], witness, score)
@@ -51,6 +63,8 @@ def decisions(row=(1,), reason=(0,), witness=None, score=None):
         (decisions(witness=(9,)), "every witness is a kept row"),
         (decisions(witness=(0, 2)), "one witness"),
         (decisions(score=np.zeros(2)), "one score"),
+        (Decisions(rows(1), np.zeros(1, np.uint16), ["a"], evidence=rows(0, 0), evidences=[""]), "one evidence"),
+        (Decisions(rows(1), np.zeros(1, np.uint16), ["a"], evidence=rows(1), evidences=[""]), "evidence has a text"),
         (Decisions(np.array([1]), np.array([0], np.uint16), ["because"]), "uint32"),
     ],
 )

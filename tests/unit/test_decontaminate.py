@@ -147,7 +147,8 @@ def test_the_demo_finds_exactly_what_was_planted(tmp_path: Path) -> None:
         for line in map(json.loads, (data / "planted.jsonl").read_text().splitlines())
         if line["planted"] == "evaluation-item"
     }
-    run = Run(load_recipe("demo", {"decontaminate.policy": "flag"}), data, tmp_path / "cache", None, NoProgress())
+    recipe = load_recipe("demo", {"decontaminate.policy": "flag"})
+    run = Run(recipe, data, tmp_path / "out", tmp_path / "cache", None, NoProgress())
     run.read()
     run.decide()
     stages = [step.stage for step in run.steps]

@@ -75,6 +75,7 @@ def store(**sources: list[dict[str, Any]]) -> Store:
 def told(rows: Store, *sources: Source) -> list[tuple[Any, ...]]:
     marks = provenance.origins(rows, sources)
     columns = marks.columns(np.arange(len(rows.table), dtype=np.uint32))
+    assert columns.pop("traces").null_count == len(rows.table)
     return list(zip(*(columns[name].to_pylist() for name in columns), strict=True))
 
 
@@ -248,7 +249,7 @@ def test_an_unknown_exception_is_refused(mixed):
 
 
 def test_a_rule_that_denies_nothing_is_refused():
-    with pytest.raises(ValidationError, match="at least 1 item"):
+    with pytest.raises(ValidationError, match="at least 1 item in `deny` or in `traces`"):
         Provenance(deny=[])
 
 

@@ -54,6 +54,8 @@ def _lines(story: "Story") -> Iterator[tuple[str, object]]:
         yield "removed by", f"{story.stage}: {inline(story.reason or '')}"
     if story.score is not None:
         yield "score", f"{story.score:.6g}"
+    if story.evidence is not None:
+        yield "evidence", visible(story.evidence, TEXT)
     for found in story.contamination:
         what = f"{found['evaluation_set']}, item {found['item']}: {found['matched_words']:,} words"
         yield "holds", f"{inline(what)}, coverage {found['coverage']:.4g}\n{visible(found['text'], TEXT)}"

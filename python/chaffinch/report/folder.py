@@ -94,9 +94,10 @@ class Folder:
         if not path.is_file():
             return
         try:
-            yield from ds.dataset(path, format="parquet").to_batches(
-                columns=list(columns), filter=condition, batch_size=BATCH_ROWS, batch_readahead=2
-            )
+            table = ds.dataset(path, format="parquet")
+            # An older build's ledger lacks what later ones have.
+            there = [name for name in columns if name in table.schema.names]
+            yield from table.to_batches(columns=there, filter=condition, batch_size=BATCH_ROWS, batch_readahead=2)
         except pa.ArrowInvalid as error:
             raise DataError(f"{path}: {_first_line(error)}\nhint: the file is damaged; build again") from None
 

@@ -39,6 +39,7 @@ SCHEMA = pa.schema(
         pa.field("prompt_origin", pa.string(), nullable=False),
         pa.field("response_origin", pa.string(), nullable=False),
         pa.field("generator", pa.string()),
+        pa.field("traces", pa.string()),
         pa.field("meta", pa.string()),
         pa.field("prompt", pa.string(), nullable=False),
         pa.field("response", pa.string(), nullable=False),
@@ -158,7 +159,7 @@ def _file_name(split: str, index: int, n_files: int, form: str) -> str:
 
 def _write_parquet(path: Path, tables: Iterator[pa.Table], spec: Write) -> None:
     # A dictionary only where values repeat: on text it costs time and saves nothing.
-    repeated = ["source", "task", "category", "language", "licence", "class", "generator"]
+    repeated = ["source", "task", "category", "language", "licence", "class", "generator", "traces"]
     repeated += ["prompt_origin", "response_origin", "messages.list.element.role"]
     with pq.ParquetWriter(path, SCHEMA, compression=spec.compression, use_dictionary=repeated) as writer:
         for table in tables:

@@ -15,6 +15,7 @@ pub mod hash;
 pub mod read;
 pub mod sample;
 pub mod text;
+pub mod traces;
 pub mod words;
 
 pub use control::Control;

@@ -22,6 +22,7 @@ mod read_plan;
 mod sample;
 mod shard;
 mod shard_file;
+mod traces;
 
 use pyo3::prelude::*;
 
@@ -50,6 +51,8 @@ mod _core {
     use crate::read::{hash_file, hash_files, meta_field, read_batches, read_files};
     #[pymodule_export]
     use crate::sample::{allocate, select};
+    #[pymodule_export]
+    use crate::traces::{row_traces, text_traces};
 }
 
 /// How this extension was built: version, profile and target, for benchmarks and manifests.
