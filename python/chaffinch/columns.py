@@ -1,6 +1,7 @@
 """Columns of any origin as Arrow: the one place that knows how polars, pandas, datasets and lists differ."""
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ def to_arrow(values: Any, name: str = "column") -> pa.ChunkedArray:
     if isinstance(values, pa.Array):
         return pa.chunked_array([values])
     if hasattr(values, "__arrow_c_stream__"):
-        return _only_column(pa.chunked_array(values), name)
+        in_place = _categorical(values)
+        return _only_column(pa.chunked_array(values), name) if in_place is None else in_place
     if hasattr(values, "__arrow_c_array__"):
         return _only_column(pa.chunked_array([pa.array(values)]), name)
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
@@ -99,6 +101,25 @@ def _is_table(values: Any) -> bool:
 
 def _is_column(value: Any) -> bool:
     return hasattr(value, "__len__") and not isinstance(value, str | bytes)
+
+
+def _categorical(values: Any) -> pa.ChunkedArray | None:
+    """A pandas or polars categorical with its codes where they lie; exporting it, both write every row's code anew."""
+    dtype: Any = getattr(values, "dtype", None)
+    if type(dtype).__name__ == "CategoricalDtype":
+        codes = pa.chunked_array([pa.array(values.array.codes)])
+        labels = pa.array(dtype.categories)
+        if len(codes) == 0 or np.min(values.array.codes) < 0:
+            return None  # pandas writes its nulls as -1
+    elif type(dtype).__name__ == "Categorical" and type(dtype.categories).__name__ == "Categories":
+        highest = values.to_physical().max()
+        if highest is None or highest >= len(values) // 64:
+            return None  # labels are asked for one by one, those that other columns brought too
+        codes = pa.chunked_array(values.to_physical())
+        labels = pa.array(islice(dtype.categories, highest + 1), pa.large_string())
+    else:
+        return None
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(chunk, labels, safe=False) for chunk in codes.chunks])
 
 
 def _only_column(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:

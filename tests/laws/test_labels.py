@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaffinch import _core
+from chaffinch.columns import to_labels
 
 labels = st.lists(st.sampled_from([None, "", "a", "b", "a label beyond the twelve bytes of a view"]), max_size=40)
 
@@ -76,3 +77,21 @@ def test_categories_of_pandas_and_polars_are_their_labels():
         array = pa.chunked_array(column)
         assert isinstance(array.type, pa.DictionaryType)
         assert factorized(array.chunks, array.type) == by_hand(rows)
+
+
+def by_name(column):
+    codes, tuples, _ = _core.factorize(to_labels(column, "label"))
+    return [pa.table(tuples)["label"][code].as_py() for code in pa.array(codes).to_pylist()]
+
+
+@given(labels, st.integers(0, 40), st.sampled_from([pl.UInt8, pl.UInt16, pl.UInt32]))
+def test_a_categorical_is_taken_with_its_codes_where_they_lie(rows, at, physical):
+    """Long enough that it does; several chunks, nulls, and labels that no row has."""
+    rows, fruit = rows * 9, pl.Categories.random(physical=physical)
+    pl.Series(["no row's", "nor this"], dtype=pl.Categorical(fruit))
+    parts = [pl.Series(part, dtype=pl.Categorical(fruit)) for part in cut(rows, at)]
+    for column in (pl.concat(parts, rechunk=False), pl.concat(parts, rechunk=False).cast(pl.Categorical)):
+        assert by_name(column) == rows
+    full = [label or "" for label in rows]
+    for column in (rows, full):
+        assert by_name(pd.Series(pd.Categorical(column, categories=["none's", *sorted(set(full))]))) == column

@@ -1,6 +1,9 @@
 """What holds for every draw."""
 
+from itertools import pairwise
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +55,17 @@ def test_every_row_has_the_same_chance():
     for seed in range(500):
         counts[sampling.sample(["a"] * 200, {"a": 60}, seed=seed, threads=1)["row"].to_numpy()] += 1
     assert np.all(np.abs(counts - 150) < 5 * np.sqrt(500 * 0.3 * 0.7))
+
+
+@given(st.lists(st.integers(0, 3000), max_size=4), seeds)
+def test_chunks_of_keys_change_nothing(ends, seed):
+    labels = np.tile(["a", "b"], 1500)
+    keys = pa.array([at.to_bytes(16, "little") for at in range(3000)], pa.binary(16))
+    bounds = [0, *sorted(ends), 3000]
+    chunks = pa.chunked_array([keys[start:end] for start, end in pairwise(bounds)])
+    one = sampling.sample(labels, {"a": 700, "b": 7}, seed=seed, keys=range(3000))
+    assert sampling.sample(labels, {"a": 700, "b": 7}, seed=seed, keys=keys) == one
+    assert sampling.sample(labels, {"a": 700, "b": 7}, seed=seed, keys=chunks) == one
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("tu"), st.integers(0, 9)), max_size=30), seeds)

@@ -195,13 +195,20 @@ impl<T: Value> Ranks<T> {
                 for (block, codes) in (0..).zip(codes.chunks_mut(BLOCK)) {
                     let start = number * segment + block * BLOCK;
                     code(start, codes, &mut encoder);
+                    // New labels are numbered in the order of the rows that they come with.
+                    let mut new = seen.len();
                     seen.resize(encoder.values.len(), Seen::NEVER);
                     for (row, &code) in (start as u64..).zip(codes.iter()) {
-                        let seen = &mut seen[code as usize];
-                        if seen.rows == 0 {
-                            seen.first = rank(row);
+                        if new == seen.len() {
+                            break;
                         }
-                        seen.rows += 1;
+                        if code as usize == new {
+                            seen[new].first = rank(row);
+                            new += 1;
+                        }
+                    }
+                    for &code in codes.iter() {
+                        seen[code as usize].rows += 1;
                     }
                     control.advance(codes.len() as u64)?;
                 }

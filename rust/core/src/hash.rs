@@ -19,10 +19,11 @@ pub trait Hashes: Sync {
     fn len(&self) -> usize;
     /// The hash of `row`.
     fn get(&self, row: usize) -> ContentHash;
-    /// The hashes of the `rows` rows from `start` on, where they lie together in memory: reading them so saves a call for each.
-    fn together(&self, start: usize, rows: usize) -> Option<&[ContentHash]> {
-        let _ = (start, rows);
-        None
+    /// Fills `hashes` with those of the rows from `start` on: one call for many rows.
+    fn read(&self, start: usize, hashes: &mut [ContentHash]) {
+        for (row, hash) in (start..).zip(hashes) {
+            *hash = self.get(row);
+        }
     }
     /// Whether there are no rows.
     fn is_empty(&self) -> bool {
@@ -37,8 +38,8 @@ impl Hashes for Vec<ContentHash> {
     fn get(&self, row: usize) -> ContentHash {
         self[row]
     }
-    fn together(&self, start: usize, rows: usize) -> Option<&[ContentHash]> {
-        self.as_slice().get(start..start + rows)
+    fn read(&self, start: usize, hashes: &mut [ContentHash]) {
+        hashes.copy_from_slice(&self[start..start + hashes.len()]);
     }
 }
 

@@ -182,6 +182,24 @@ fn draw(strata: &[u32], quotas: &[u64], content: &Vec<ContentHash>, seed: u64) -
     select(&draw, &Control::default()).unwrap()
 }
 
+/// All rows sorted by their places, gone through until the quotas are met.
+fn drawn_by_hand(strata: &[u32], quotas: &[u64], content: &[ContentHash], seed: u64) -> Vec<Pick> {
+    let mut all: Vec<(u64, ContentHash, u32, u32)> = (0..)
+        .zip(content)
+        .zip(strata)
+        .map(|((row, &hash), &one)| (hash::place(&hash, seed), hash, one, row))
+        .collect();
+    all.sort_unstable();
+    let mut left = quotas.to_vec();
+    all.retain(|&(_, _, stratum, _)| {
+        let left = &mut left[stratum as usize];
+        let takes = *left > 0;
+        *left -= u64::from(takes);
+        takes
+    });
+    all.into_iter().map(|(place, _, stratum, row)| Pick { place, row, stratum }).collect()
+}
+
 /// Rows in a few strata, with contents that repeat, and quotas that can be met.
 fn strata() -> impl Strategy<Value = (Vec<u32>, Vec<u64>, Vec<ContentHash>, u64)> {
     (vec((0u32..4, 0u8..40), 0..120), vec(0.0..=1.0f64, 4), any::<u64>()).prop_map(|(rows, shares, seed)| {
@@ -199,19 +217,8 @@ fn strata() -> impl Strategy<Value = (Vec<u32>, Vec<u64>, Vec<ContentHash>, u64)
 proptest! {
     #[test]
     fn picks_are_those_of_brute_force((strata, quotas, content, seed) in strata()) {
-        let mut all: Vec<(u64, ContentHash, u32, usize)> =
-            content.iter().enumerate().map(|(row, hash)| (hash::place(hash, seed), *hash, strata[row], row)).collect();
-        all.sort_unstable();
-        let mut left = quotas.clone();
-        let expected: Vec<usize> = all.into_iter().map(|(.., row)| row).filter(|&row| {
-            let left = &mut left[strata[row] as usize];
-            let takes = *left > 0;
-            *left -= u64::from(takes);
-            takes
-        }).collect();
         let picks = draw(&strata, &quotas, &content, seed);
-        prop_assert_eq!(picks.iter().map(|pick| pick.row as usize).collect::<Vec<_>>(), expected);
-        prop_assert!(picks.iter().all(|pick| strata[pick.row as usize] == pick.stratum));
+        prop_assert_eq!(picks, drawn_by_hand(&strata, &quotas, &content, seed));
     }
 
     #[test]
@@ -272,6 +279,33 @@ proptest! {
             prop_assert!(total > 0 && (total > all || method != 2 || available.iter().all(|&rows| rows == 0)));
         }
     }
+}
+
+/// Shares of few and of nearly all rows, strata of one row and of equal rows: with and without a limit that suffices.
+#[test]
+fn a_draw_from_many_rows_is_brute_forces() {
+    let stratum = |row: u32| if row < 9 { row + 3 } else { row % 3 };
+    let strata: Vec<u32> = (0..70_001).map(stratum).collect();
+    let content: Vec<ContentHash> = (0..70_001)
+        .map(|row: u32| hash::text(&if row % 3 == 2 { row % 5 } else { row }.to_string()))
+        .collect();
+    let quotas: Vec<u64> =
+        (0..12).map(|stratum| if stratum < 3 { [300, 23_000, 2_000][stratum] } else { 1 }).collect();
+    let expected = drawn_by_hand(&strata, &quotas, &content, 3);
+    assert_eq!(draw(&strata, &quotas, &content, 3), expected);
+    // The same rows in between others, by their numbers.
+    let spread: Vec<ContentHash> = content.iter().flat_map(|&hash| [ContentHash::default(), hash]).collect();
+    let rows: Vec<u32> = (0..70_001).map(|row| 2 * row + 1).collect();
+    let draw = Draw {
+        strata: &strata,
+        quotas: &quotas,
+        rows: Some(&rows),
+        content: &spread,
+        identity: None,
+        seed: 3,
+    };
+    let picks = select(&draw, &Control::default()).unwrap();
+    assert!(picks.iter().map(|pick| (pick.row - 1) / 2).eq(expected.iter().map(|pick| pick.row)));
 }
 
 #[test]

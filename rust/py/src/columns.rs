@@ -135,10 +135,16 @@ impl Hashes for HashColumn {
         hash.copy_from_slice(array.value(index));
         hash
     }
-    fn together(&self, start: usize, rows: usize) -> Option<&[ContentHash]> {
-        let (array, index) = self.0.locate(start);
-        let (hashes, _) = array.value_data().as_chunks();
-        hashes.get(index..index + rows)
+    fn read(&self, start: usize, hashes: &mut [ContentHash]) {
+        let (mut row, mut rest) = (start, hashes);
+        while !rest.is_empty() {
+            let (array, index) = self.0.locate(row);
+            let (here, after) = rest.split_at_mut(rest.len().min(array.len() - index));
+            let bytes = here.as_flattened_mut();
+            bytes.copy_from_slice(&array.value_data()[index * 16..][..bytes.len()]);
+            row += here.len();
+            rest = after;
+        }
     }
 }
 

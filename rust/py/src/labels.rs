@@ -75,18 +75,31 @@ fn code_dictionary<'a, K: ArrowDictionaryKeyType>(
     encoder: &mut Encoder<Option<&'a str>>,
 ) {
     let (keys, values) = (array.keys(), array.values());
+    if keys.null_count() == 0 {
+        code_keys(keys.values()[start..].iter().map(|key| Some(key.as_usize())), values, codes, encoder);
+    } else {
+        let key = |index| keys.is_valid(index).then(|| keys.value(index).as_usize());
+        code_keys((start..start + codes.len()).map(key), values, codes, encoder);
+    }
+}
+
+fn code_keys<'a>(
+    keys: impl Iterator<Item = Option<usize>>,
+    values: &'a ArrayRef,
+    codes: &mut [u32],
+    encoder: &mut Encoder<Option<&'a str>>,
+) {
     let label = |key: usize| values.is_valid(key).then(|| text(values, key));
-    let key = |index: usize| keys.is_valid(index).then(|| keys.value(index).as_usize());
     if values.len() > codes.len() {
         // Not worth a list of them all: a slice of a few rows comes with the whole dictionary.
-        for (index, code) in (start..).zip(codes) {
-            *code = encoder.code(key(index).and_then(label));
+        for (key, code) in keys.zip(codes) {
+            *code = encoder.code(key.and_then(label));
         }
         return;
     }
     let mut known = vec![UNKNOWN; values.len()];
-    for (index, code) in (start..).zip(codes) {
-        *code = match key(index) {
+    for (key, code) in keys.zip(codes) {
+        *code = match key {
             None => encoder.code(None),
             Some(key) => {
                 let known = &mut known[key];

@@ -12,16 +12,22 @@
 //! *Cost*: 32 bytes for each row below the limit, of which there are about as many as are drawn.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::hash::{self, Hashes};
+use crate::hash::{self, ContentHash, Hashes};
 use crate::{Control, Error, Result};
 
-const BLOCK: usize = 1 << 14;
+/// Rows gone through at once: what is noted of them stays in a core's nearest cache.
+const BLOCK: usize = 1 << 10;
 
 /// Places are dealt out by so many of their bits before they are sorted.
-const DEAL_BITS: u32 = 12;
+const DEAL_BITS: u32 = 13;
+const DEALS: usize = 1 << DEAL_BITS;
+
+/// The limit below which every place lies: limits are compared to half a place, so that there is one.
+const ALL: u64 = 1 << 63;
 
 /// What to draw from.
 pub struct Draw<'a> {
@@ -50,18 +56,22 @@ pub struct Pick {
     pub stratum: u32,
 }
 
+impl Pick {
+    const NONE: Self = Self { place: 0, row: 0, stratum: 0 };
+}
+
 /// Exactly `quotas` rows, in the order of their places: a shuffle across strata that the seed decides. Rows of equal content stand in the
 /// order of their strata.
 pub fn select(draw: &Draw<'_>, control: &Control) -> Result<Vec<Pick>> {
     let available = draw.available()?;
-    let limits: Vec<Option<u64>> =
+    let limits: Vec<u64> =
         draw.quotas.iter().zip(&available).map(|(&quota, &rows)| likely_limit(quota, rows)).collect();
     let (mut picks, missing) = draw.first_of_each(draw.quotas, &limits, control)?;
     let lacks: Vec<bool> = missing.iter().map(|&rows| rows > 0).collect();
     if lacks.contains(&true) {
         let quotas: Vec<u64> =
             draw.quotas.iter().zip(&lacks).map(|(&quota, &lacks)| if lacks { quota } else { 0 }).collect();
-        let limits: Vec<Option<u64>> = lacks.iter().map(|&lacks| lacks.then_some(u64::MAX)).collect();
+        let limits: Vec<u64> = lacks.iter().map(|&lacks| if lacks { ALL } else { 0 }).collect();
         picks.retain(|pick| !lacks[pick.stratum as usize]);
         picks.append(&mut draw.first_of_each(&quotas, &limits, control)?.0);
         picks.par_sort_unstable_by(|left, right| draw.order(left, right));
@@ -69,14 +79,14 @@ pub fn select(draw: &Draw<'_>, control: &Control) -> Result<Vec<Pick>> {
     Ok(picks)
 }
 
-/// A place below which `quota` of `rows` rows lie all but surely: five standard deviations above the share; `None` for no rows at all.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share in [0, 1) of 2^64")]
-fn likely_limit(quota: u64, rows: u64) -> Option<u64> {
+/// Half a place below which `quota` of `rows` rows lie all but surely: five standard deviations above the share.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share in [0, 1) of 2^63")]
+fn likely_limit(quota: u64, rows: u64) -> u64 {
     if quota == 0 {
-        return None;
+        return 0;
     }
     let share = (quota as f64 + 5.0 * libm::sqrt(quota as f64) + 16.0) / rows as f64;
-    Some(if share < 1.0 { (share * u64::MAX as f64) as u64 } else { u64::MAX })
+    if share < 1.0 { (share * ALL as f64) as u64 } else { ALL }
 }
 
 impl Draw<'_> {
@@ -139,7 +149,7 @@ impl Draw<'_> {
     fn first_of_each(
         &self,
         quotas: &[u64],
-        limits: &[Option<u64>],
+        limits: &[u64],
         control: &Control,
     ) -> Result<(Vec<Pick>, Vec<u64>)> {
         let mut missing = quotas.to_vec();
@@ -153,60 +163,71 @@ impl Draw<'_> {
         Ok((picks, missing))
     }
 
-    /// The candidates at or below their stratum's limit, in the order of their places; none of a stratum without one.
-    fn candidates(&self, limits: &[Option<u64>], control: &Control) -> Result<Vec<Pick>> {
-        let blocks = self
-            .strata
-            .par_chunks(BLOCK)
-            .enumerate()
-            .map(|(block, strata)| {
-                control.advance(strata.len() as u64)?;
-                let start = block * BLOCK;
-                let together =
-                    if self.rows.is_none() { self.content.together(start, strata.len()) } else { None };
-                let pick = |(offset, &stratum): (usize, &u32)| {
-                    let limit = limits[stratum as usize]?;
-                    let row = self.row(start + offset);
-                    let content =
-                        together.map_or_else(|| self.content.get(row as usize), |hashes| hashes[offset]);
-                    let place = hash::place(&content, self.seed);
-                    (place <= limit).then_some(Pick { place, row, stratum })
-                };
-                Ok(strata.iter().enumerate().filter_map(pick).collect())
+    /// The candidates below their stratum's limit, in the order of their places.
+    fn candidates(&self, limits: &[u64], control: &Control) -> Result<Vec<Pick>> {
+        let highest = limits.iter().max().map_or(0, |limit| limit.saturating_sub(1));
+        // The first bits in which the places of candidates differ.
+        let shift = (64 - (highest << 1 | 1).leading_zeros()).saturating_sub(DEAL_BITS);
+        let segment = self.strata.len().div_ceil(4 * rayon::current_num_threads()).next_multiple_of(BLOCK);
+        let hands = (0..self.strata.len().div_ceil(segment.max(1)))
+            .into_par_iter()
+            .map(|number| {
+                let start = number * segment;
+                let end = self.strata.len().min(start + segment);
+                Ok(Hand::new(&self.below(limits, start..end, control)?, shift))
             })
-            .collect::<Result<Vec<Vec<Pick>>>>()?;
-        Ok(self.in_order(&blocks))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(self.in_order(&hands))
     }
 
-    /// All of `blocks`, sorted: dealt out by the first bits of their places, then each deal sorted while it lies in a core's cache.
-    #[expect(clippy::cast_possible_truncation, reason = "at most 12 bits are left")]
-    fn in_order(&self, blocks: &[Vec<Pick>]) -> Vec<Pick> {
-        let highest = blocks.par_iter().flatten_iter().map(|pick| pick.place).max().unwrap_or(0);
-        let shift = (64 - highest.leading_zeros()).saturating_sub(DEAL_BITS);
-        let mut bounds = vec![0usize; (1 << DEAL_BITS) + 1];
-        for pick in blocks.iter().flatten() {
-            bounds[(pick.place >> shift) as usize + 1] += 1;
+    /// The candidates at `positions` below their stratum's limit, in the order of positions.
+    fn below(&self, limits: &[u64], positions: Range<usize>, control: &Control) -> Result<Vec<Pick>> {
+        let mut picks = Vec::new();
+        let mut hashes = [ContentHash::default(); BLOCK];
+        let mut found = [Pick::NONE; BLOCK];
+        for start in positions.clone().step_by(BLOCK) {
+            let strata = &self.strata[start..positions.end.min(start + BLOCK)];
+            let hashes = &mut hashes[..strata.len()];
+            match self.rows {
+                None => self.content.read(start, hashes),
+                Some(rows) => {
+                    for (hash, &row) in hashes.iter_mut().zip(&rows[start..]) {
+                        *hash = self.content.get(row as usize);
+                    }
+                }
+            }
+            // Every row is written down and the next one over it if it is not below: no branch that cannot be foretold.
+            let mut count = 0;
+            for (position, (hash, &stratum)) in (start..).zip(hashes.iter().zip(strata)) {
+                let place = hash::place(hash, self.seed);
+                found[count] = Pick { place, row: self.row(position), stratum };
+                count += usize::from(place >> 1 < limits[stratum as usize]);
+            }
+            picks.extend_from_slice(&found[..count]);
+            control.advance(strata.len() as u64)?;
         }
-        for deal in 1..bounds.len() {
-            bounds[deal] += bounds[deal - 1];
-        }
-        let mut next = bounds.clone();
-        let mut picks = vec![Pick { place: 0, row: 0, stratum: 0 }; blocks.iter().map(Vec::len).sum()];
-        for pick in blocks.iter().flatten() {
-            let slot = &mut next[(pick.place >> shift) as usize];
-            picks[*slot] = *pick;
-            *slot += 1;
-        }
-        let mut deals: Vec<&mut [Pick]> = Vec::with_capacity(bounds.len());
+        Ok(picks)
+    }
+
+    /// All picks, sorted: one deal of all hands after the other, each sorted while it lies in a core's cache.
+    fn in_order(&self, hands: &[Hand]) -> Vec<Pick> {
+        let mut picks = vec![Pick::NONE; hands.iter().map(|hand| hand.picks.len()).sum()];
+        let mut deals: Vec<(usize, &mut [Pick])> = Vec::with_capacity(DEALS);
         let mut rest = picks.as_mut_slice();
-        for bounds in bounds.windows(2) {
-            let (deal, after) = rest.split_at_mut(bounds[1] - bounds[0]);
-            deals.push(deal);
+        for deal in 0..DEALS {
+            let (slots, after) = rest.split_at_mut(hands.iter().map(|hand| hand.deal(deal).len()).sum());
+            deals.push((deal, slots));
             rest = after;
         }
-        deals.into_par_iter().with_min_len(16).for_each(|deal| {
-            deal.sort_unstable_by_key(|pick| pick.place);
-            for alike in deal.chunk_by_mut(|left, right| left.place == right.place) {
+        deals.into_par_iter().with_min_len(16).for_each(|(deal, slots)| {
+            let mut rest = &mut *slots;
+            for hand in hands {
+                let (here, after) = rest.split_at_mut(hand.deal(deal).len());
+                here.copy_from_slice(hand.deal(deal));
+                rest = after;
+            }
+            slots.sort_unstable_by_key(|pick| pick.place);
+            for alike in slots.chunk_by_mut(|left, right| left.place == right.place) {
                 if alike.len() > 1 {
                     alike.sort_unstable_by(|left, right| self.order(left, right));
                 }
@@ -221,6 +242,38 @@ impl Draw<'_> {
             (self.content.get(row), self.identity.map(|identity| identity.get(row)), pick.stratum, row)
         };
         left.place.cmp(&right.place).then_with(|| rank(left).cmp(&rank(right)))
+    }
+}
+
+/// Some of the picks, dealt out by the first bits of their places.
+struct Hand {
+    picks: Vec<Pick>,
+    bounds: Vec<usize>,
+}
+
+impl Hand {
+    #[expect(clippy::cast_possible_truncation, reason = "at most 13 bits are left")]
+    fn new(unordered: &[Pick], shift: u32) -> Self {
+        let deal = |pick: &Pick| (pick.place >> shift) as usize;
+        let mut bounds = vec![0usize; DEALS + 1];
+        for pick in unordered {
+            bounds[deal(pick) + 1] += 1;
+        }
+        for deal in 1..bounds.len() {
+            bounds[deal] += bounds[deal - 1];
+        }
+        let mut next = bounds.clone();
+        let mut picks = vec![Pick::NONE; unordered.len()];
+        for pick in unordered {
+            let slot = &mut next[deal(pick)];
+            picks[*slot] = *pick;
+            *slot += 1;
+        }
+        Self { picks, bounds }
+    }
+
+    fn deal(&self, deal: usize) -> &[Pick] {
+        &self.picks[self.bounds[deal]..self.bounds[deal + 1]]
     }
 }
 
