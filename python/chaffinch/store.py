@@ -87,9 +87,9 @@ class Rows:
             _core.row_ids(self.table.select(["source", "task", "row_hash"]), pa.array(rows), self.occurrences)
         )
 
-    def gather(self, rows: np.ndarray) -> Any:
-        """Copies `rows` out, in the given order, as a table with the store's columns."""
-        return pa.table(_core.gather(self.table, pa.array(rows), threads=1))
+    def gather(self, rows: np.ndarray, columns: list[str]) -> Any:
+        """Copies `rows` out, in the given order, as a table with these of the store's columns."""
+        return pa.table(_core.gather(self.table.select(columns), pa.array(rows), threads=1))
 
     def source_codes(self, rows: np.ndarray) -> np.ndarray:
         """Which source each row is of, as an index into `ranges`."""

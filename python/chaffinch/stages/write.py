@@ -1,9 +1,11 @@
 """write: the kept rows, copied out once, in the order of their places."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any
@@ -17,6 +19,7 @@ from chaffinch import _core
 from chaffinch.cache import key_of
 from chaffinch.recipe.model import Write
 from chaffinch.stages.provenance import Marks
+from chaffinch.store import SCHEMA as STORED
 from chaffinch.store import Rows
 
 BATCH = 16_384
@@ -46,6 +49,9 @@ SCHEMA = pa.schema(
     ]
 )
 
+
+# Of the store's columns, those that come out as they are.
+_COPIED = [name for name in STORED.names if name in SCHEMA.names]
 
 Render = Callable[[pa.Table, np.ndarray], pa.Table]
 
@@ -78,17 +84,18 @@ def run(
         rows: the store.
         splits: split name -> row numbers (uint32) in output order.
         spec: the recipe's `write`.
-        render: from the store's table and row numbers to columns prompt and response.
+        render: from a table of the store's texts and row numbers to columns prompt and response.
         marks: origins of every row.
         folder: an empty folder for the files.
-        threads: files written at the same time; the bytes do not depend on it.
+        threads: files written at the same time, and batches made at the same time for them; the bytes do not depend
+            on it.
         advance: called with the number of rows written so far.
         stopped: set when this fails or is interrupted; once set, writing ends at the next batch of each file.
 
     Returns:
         The files, in order.
     """
-    writer = {"parquet": _write_parquet, "jsonl": _write_jsonl, "datasets": _write_arrow}[spec.format]
+    write_file = {"parquet": _write_parquet, "jsonl": _write_jsonl, "datasets": _write_arrow}[spec.format]
     count = _Count(advance, stopped)
     jobs = []
     for split, order in splits.items():
@@ -97,19 +104,22 @@ def run(
             part = order[index * spec.rows_per_file : (index + 1) * spec.rows_per_file]
             jobs.append((split, _file_name(split, index, n_files, spec.format), part))
 
+    # Fewer files than threads: more batches of each are made while others of it are written.
+    files_at_a_time = min(threads, len(jobs))
+    ahead = -(-2 * threads // files_at_a_time)
+
     def write_one(job: tuple[str, str, np.ndarray]) -> Written:
         split, name, part = job
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        batches = (
-            assemble(rows, part[start : start + BATCH], render, marks, count) for start in range(0, len(part), BATCH)
-        )
-        writer(path, batches, spec)
+        parts = (part[start : start + BATCH] for start in range(0, len(part), BATCH))
+        batches = (assembling.submit(assemble, rows, each, render, marks, count) for each in parts)
+        write_file(path, _results(batches, ahead), spec)
         return Written(split, name, len(part), path.stat().st_size)
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as assembling, ThreadPoolExecutor(files_at_a_time) as writing:
         try:
-            written = list(pool.map(write_one, jobs))
+            written = list(writing.map(write_one, jobs))
         except BaseException:
             stopped.set()
             raise
@@ -130,10 +140,19 @@ class _Count:
             self._advance(self._done)
 
 
+def _results(futures: Iterator[Future[pa.Table]], ahead: int) -> Iterator[pa.Table]:
+    """Their results in order; `ahead` of them are under way while one is used."""
+    waiting = deque(islice(futures, ahead))
+    while waiting:
+        table = waiting.popleft().result()
+        waiting.extend(islice(futures, 1))
+        yield table
+
+
 def assemble(rows: Rows, part: np.ndarray, render: Render, marks: Marks, count: _Count) -> pa.Table:
     """The output columns of some rows."""
-    batch = rows.gather(part)
-    text = render(rows.table, part)
+    batch = rows.gather(part, _COPIED)
+    text = render(batch, np.arange(len(part), dtype=np.uint32))
     conversation = batch["messages"].is_valid()
     kind = rows.classes(part, conversation)
     response = text["response"]

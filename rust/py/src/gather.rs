@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use arrow_array::builder::LargeStringBuilder;
 use arrow_array::types::UInt32Type;
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow_json::WriterBuilder;
 use arrow_json::writer::LineDelimited;
 use arrow_schema::SchemaRef;
 use arrow_select::interleave::interleave;
+use arrow_select::take::take as reorder;
 use chaffinch_core::hash::Hashes;
 use chaffinch_core::text::Texts;
 use pyo3::prelude::*;
@@ -62,24 +63,28 @@ fn starts(batches: &[RecordBatch]) -> Vec<usize> {
 }
 
 fn take(batches: &[RecordBatch], starts: &[usize], schema: &SchemaRef, rows: &[u32]) -> Result<RecordBatch> {
-    let places: Vec<(usize, usize)> = rows
-        .iter()
-        .map(|&row| {
-            let batch = starts.partition_point(|&start| start <= row as usize) - 1;
-            (batch, row as usize - starts[batch])
-        })
-        .collect();
+    // Forwards through the store, and back into the order asked for once the rows lie together.
+    let mut order: Vec<(u32, u32)> = rows.iter().copied().zip(0..).collect();
+    order.sort_unstable();
     // Only the batches these rows lie in: a store has thousands, and every kernel looks at each array it is given.
-    let mut used: Vec<usize> = places.iter().map(|&(batch, _)| batch).collect();
-    used.sort_unstable();
-    used.dedup();
-    let places: Vec<(usize, usize)> =
-        places.into_iter().map(|(batch, row)| (used.partition_point(|&other| other < batch), row)).collect();
+    let mut used: Vec<usize> = Vec::new();
+    let mut places: Vec<(usize, usize)> = Vec::with_capacity(rows.len());
+    let mut back = vec![0u32; rows.len()];
+    for (&(row, at), found) in order.iter().zip(0..) {
+        let row = row as usize;
+        if used.last().is_none_or(|&batch| row >= starts[batch + 1]) {
+            used.push(starts.partition_point(|&start| start <= row) - 1);
+        }
+        let place = used.len() - 1;
+        places.push((place, row - starts[used[place]]));
+        back[at as usize] = found;
+    }
+    let back = UInt32Array::from(back);
     let columns = (0..schema.fields().len())
         .map(|index| {
             let arrays: Vec<&dyn Array> =
                 used.iter().map(|&batch| batches[batch].column(index).as_ref()).collect();
-            Ok(compact(&interleave(&arrays, &places)?)?)
+            Ok(reorder(&compact(&interleave(&arrays, &places)?)?, &back, None)?)
         })
         .collect::<Result<Vec<ArrayRef>>>()?;
     Ok(RecordBatch::try_new(schema.clone(), columns)?)
