@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chaffinch.stages.dedup import exact_duplicates
     from chaffinch.stages.near import NearIndex, near_duplicates
     from chaffinch.stages.sample import allocate, sample
+    from chaffinch.stages.spans import repeated_spans
     from chaffinch.stages.traces import generated_traces
     from chaffinch.story import why
 
@@ -37,6 +38,7 @@ _HOMES = {
     "generated_traces": "stages.traces",
     "near_duplicates": "stages.near",
     "plan": "planning",
+    "repeated_spans": "stages.spans",
     "sample": "stages.sample",
     "why": "story",
 }
@@ -55,6 +57,7 @@ __all__ = [
     "generated_traces",
     "near_duplicates",
     "plan",
+    "repeated_spans",
     "sample",
     "why",
 ]

@@ -18,6 +18,7 @@ __all__ = [
     "lengths",
     "meta_field",
     "near_duplicates",
+    "repeated_spans",
     "occurrences",
     "read_batches",
     "read_files",
@@ -88,6 +89,9 @@ def shingle_sets(
     threads: int | None = None,
     progress: _Progress = None,
 ) -> list[_Array]: ...
+def repeated_spans(
+    table: Any, *, min_words: int, min_rows: int, top: int, threads: int | None = None
+) -> _Table: ...
 def lengths(table: Any, field: str, *, threads: int | None = None, progress: _Progress = None) -> _Array: ...
 def occurrences(row_hash: Any, *, threads: int | None = None, progress: _Progress = None) -> _Table: ...
 def allocate(

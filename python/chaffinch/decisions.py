@@ -55,7 +55,7 @@ class Decisions:
         """The decisions of several steps that each looked only at what the ones before had left.
 
         Where a later step removes a witness of an earlier one, the later witness takes its place, so that a
-        witness is always a kept row. Notes keep the last value of each name.
+        witness is always a kept row; a score was the pair's, so it goes with the earlier witness. Notes keep the last value of each name.
         """
         if not parts:
             return cls.none()
@@ -67,6 +67,10 @@ class Decisions:
         for part in parts:
             notes.update(part.notes)
         row = row[order]
+        score = None
+        if any(part.score is not None for part in parts):
+            none = [np.full(len(part.row), np.nan) if part.score is None else part.score for part in parts]
+            score = np.concatenate(none)[order]
         witness = None
         if all(part.witness is not None for part in parts):
             witness = np.concatenate([part.witness for part in parts if part.witness is not None])[order]
@@ -76,10 +80,7 @@ class Decisions:
                 at = np.searchsorted(row, witness)
                 gone = _at(row, at) == witness
                 witness = np.where(gone, _at(witness, at), witness) if len(row) else witness
-        score = None
-        if any(part.score is not None for part in parts):
-            none = [np.full(len(part.row), np.nan) if part.score is None else part.score for part in parts]
-            score = np.concatenate(none)[order]
+                score = None if score is None else np.where(gone, np.nan, score)
         evidence, evidences = None, [""]
         if any(part.evidence is not None for part in parts):
             shifted = []

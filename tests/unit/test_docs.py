@@ -11,7 +11,7 @@ import pytest
 
 from chaffinch.recipe.clean import Clean, Forbid, Length
 from chaffinch.recipe.decontaminate import Against, Decontaminate
-from chaffinch.recipe.dedup import Exact
+from chaffinch.recipe.dedup import Exact, Near
 from chaffinch.recipe.format import Format
 from chaffinch.recipe.model import Recipe, Write
 from chaffinch.recipe.provenance import Provenance
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODELS = [
     *(Recipe, Source, Fields, RowOrigin, Edit, SelectStep, Provenance, Clean),
-    *(Length, Forbid, Exact, Against, Decontaminate, Sample, Format, Write),
+    *(Length, Forbid, Exact, Near, Against, Decontaminate, Sample, Format, Write),
 ]
 
 

@@ -7,6 +7,7 @@ import typer
 
 from chaffinch.cli.build import build
 from chaffinch.cli.decontaminate import decontaminate
+from chaffinch.cli.dedup import dedup
 from chaffinch.cli.diff import diff
 from chaffinch.cli.errors import Verbs
 from chaffinch.cli.plan import plan
@@ -51,6 +52,12 @@ EXAMPLES: dict[Callable[..., None], list[str]] = {
     ],
     plan: ["chaffinch plan quickstart --data data/ --out out/"],
     why: ["chaffinch why out/ lima/lima/0f3c9a1be2d47785", "chaffinch why out/ lima/lima/0f3c --json"],
+    dedup: [
+        "chaffinch dedup rows.jsonl -o fewer.jsonl --removed gone.jsonl",
+        "chaffinch dedup rows.parquet --near 0.7 --on instruction --on output --priority -score -o fewer.parquet",
+        "chaffinch dedup new.jsonl --near 0.8 --against kept.index --save-index kept.index --id id -o fewer.jsonl",
+        "chaffinch dedup rows.jsonl --spans",
+    ],
     diff: ["chaffinch diff out-before/ out-after/"],
     decontaminate: [
         "chaffinch decontaminate rows.jsonl --against gsm8k --against my-items.jsonl --data data/ --out clean.jsonl",

@@ -53,7 +53,7 @@ def _lines(story: "Story") -> Iterator[tuple[str, object]]:
     else:
         yield "removed by", f"{story.stage}: {inline(story.reason or '')}"
     if story.score is not None:
-        yield "score", f"{story.score:.6g}"
+        yield "similarity" if story.stage == "dedup" else "score", f"{story.score:.6g}"
     if story.evidence is not None:
         yield "evidence", visible(story.evidence, TEXT)
     for found in story.contamination:

@@ -10,7 +10,7 @@ normal forms, each coarser than the one before, are keys for comparison and chan
 Memory: 20 bytes a row and 8 a duplicate, beside the texts, which are read in place.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,9 @@ WHOLE = {"whole": ["prompt", "response"]}
 PROMPT = ["instruction", "input-or-turns"]
 NEAR_PARTS = {"prompt": PROMPT, "whole": [*PROMPT, "response"]}
 
+LARGEST = "largest group of near duplicates"
+GIANT_ROWS, GIANT_SHARE = 1000, 0.01
+
 STORE_TEXTS = ["instruction", "input", "references", "messages"]
 
 
@@ -37,6 +40,7 @@ def exact_duplicates(
     priority: Any = None,
     content: Any = None,
     threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> pa.Table:
     """Finds rows whose texts are all equal under a normal form.
 
@@ -48,6 +52,7 @@ def exact_duplicates(
             one with the lowest stays. NaN and null rank last.
         content: content hashes, `fixed_size_binary[16]`, that decide next; the row number decides last.
         threads: default all cores. The answer does not depend on it.
+        progress: called with the rows read so far.
 
     Returns:
         A table (row: uint32, witness: uint32) of the rows to remove, in order, each with the kept row that
@@ -68,6 +73,7 @@ def exact_duplicates(
             priority=None if priority is None else pa.array(ranks(priority, len(table))),
             content=None if content is None else to_arrow(content, "content"),
             threads=threads,
+            progress=progress,
         )
     )
 
@@ -160,8 +166,7 @@ def _apply_near(
     )
     what = "+".join(rule.on)
     row, witness = to_numpy(found["row"]), to_numpy(found["witness"])
-    sizes = np.unique(witness, return_counts=True)[1]
-    notes: dict[str, int | float | str] = {f"largest group of near duplicates of {what}": int(sizes.max(initial=0)) + 1}
+    notes: dict[str, int | float | str] = {f"{LARGEST} of {what}": largest_group(witness)}
     if rule.action == "flag":
         return replace(Decisions.none(), notes={f"flagged as near duplicates of {what}": len(row), **notes})
     return Decisions(
@@ -172,6 +177,26 @@ def _apply_near(
         score=to_numpy(found["similarity"]),
         notes=notes,
     )
+
+
+def largest_group(witness: np.ndarray) -> int:
+    """How many rows the row that is most often a witness stands for, itself included; 0 when there is none."""
+    sizes = np.unique(witness, return_counts=True)[1]
+    return int(sizes.max()) + 1 if len(sizes) else 0
+
+
+def giant_group(size: int, rows: int, what: str) -> list[str]:
+    """A warning when a group is more than a hundredth of `rows` and more than 1,000 of them; else none."""
+    if size <= max(GIANT_ROWS, GIANT_SHARE * rows):
+        return []
+    share = f"{size:,} of {rows:,} rows"
+    return [f"one row stands for {share} that are alike in {what}: look whether a template makes them so"]
+
+
+def warnings(notes: Mapping[str, int | float | str], rows: int) -> list[str]:
+    """What is worth a warning in the notes of a run over so many rows."""
+    groups = ((name.removeprefix(f"{LARGEST} of "), size) for name, size in notes.items() if name.startswith(LARGEST))
+    return [warning for what, size in groups for warning in giant_group(int(size), rows, what)]
 
 
 def _thresholds(rule: Near) -> dict[str, float]:

@@ -26,6 +26,7 @@ from chaffinch.errors import DataError
 FORMAT = "chaffinch near index"
 VERSION = 1
 BATCH = 65_536
+UNITS = ("word", "char")
 
 
 def near_duplicates(
@@ -77,6 +78,7 @@ def near_duplicates(
         [{'row': 2, 'witness': 0, 'similarity': 0.8571428571428571}]
     """
     table = to_texts(texts)
+    _check(ngram, unit, seed)
     if against is not None:
         against.check(table.column_names, ngram, unit, seed)
     found = pa.table(
@@ -139,6 +141,7 @@ class NearIndex:
             ValueError: columns of different lengths or not of text.
         """
         columns = to_texts(texts)
+        _check(ngram, unit, seed)
         names = to_arrow(ids, "ids")
         if len(names) != len(columns):
             raise ValueError(f"{len(names):,} ids for {len(columns):,} rows\nhint: give one id for each row")
@@ -170,9 +173,11 @@ class NearIndex:
             with pa.memory_map(str(path)) as source:
                 table = pa.ipc.open_file(source).read_all()
             made = json.loads((table.schema.metadata or {}).get(b"chaffinch", b"{}"))
+            # Offsets that lead out of the values would be read as they are.
+            table.validate(full=True)
         except (pa.ArrowInvalid, ValueError) as error:
             raise DataError(f"{path}: not a near index: {error}\nhint: make it again") from error
-        if made.get("format") != FORMAT:
+        if not isinstance(made, dict) or made.get("format") != FORMAT:
             raise DataError(
                 f"{path}: an Arrow file, but not a near index\nhint: NearIndex.build(...).save(path) makes one"
             )
@@ -180,6 +185,9 @@ class NearIndex:
             raise DataError(
                 f"{path}: a near index of version {made.get('version')}, this is {VERSION}\nhint: make it again"
             )
+        columns = made.get("columns", [])
+        if table.column_names != ["id", *_set_names(columns)] or not {"ngram", "unit", "seed"} <= set(made):
+            raise DataError(f"{path}: a near index without some of its parts\nhint: make it again")
         return cls(table)
 
     def save(self, path: str | Path) -> None:
@@ -198,7 +206,9 @@ class NearIndex:
             self.check(made["columns"], made["ngram"], made["unit"], made["seed"])
             if other.table.schema.field("id").type != self.table.schema.field("id").type:
                 raise ValueError("the ids of two indexes have different types\nhint: cast one of them")
-        return NearIndex(pa.concat_tables([self.table, *(other.table for other in others)]))
+        names = self.table.column_names
+        tables = [self.table, *(other.table.rename_columns(names) for other in others)]
+        return NearIndex(pa.concat_tables(one.replace_schema_metadata(self.table.schema.metadata) for one in tables))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -230,6 +240,15 @@ class NearIndex:
                     f"the index was made with {name}={made[name]!r}, not {value!r}\n"
                     f"hint: give {name}={made[name]!r}, or make the index again"
                 )
+
+
+def _check(ngram: int, unit: str, seed: int) -> None:
+    if not 1 <= ngram <= 1000:
+        raise ValueError(f"ngram is {ngram}\nhint: a shingle has 1 to 1000 units")
+    if unit not in UNITS:
+        raise ValueError(f"unit is {unit!r}\nhint: there are {' and '.join(UNITS)}")
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed is {seed}\nhint: give a whole number from 0, below 2**64")
 
 
 _SHINGLE = pa.field("item", pa.uint64(), nullable=False)
@@ -277,9 +296,13 @@ def ranks(priority: Any, rows: int) -> np.ndarray:
 
 def _numbers(priority: Any, rows: int) -> np.ndarray:
     column = to_arrow(priority, "priority")
+    if pa.types.is_null(column.type):
+        column = column.cast(pa.float64())
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)):
         raise ValueError(f"priority is {column.type}\nhint: give numbers, the lowest of which stays")
     if len(column) != rows:
         raise ValueError(f"priority has {len(column):,} rows, the texts {rows:,}\nhint: give one number for each row")
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
     numbers: np.ndarray = column.combine_chunks().to_numpy(zero_copy_only=False)
-    return numbers.astype(np.int64) if numbers.dtype.kind == "b" else numbers
+    return numbers

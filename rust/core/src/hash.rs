@@ -10,6 +10,9 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed, xxh3_128};
 /// A map whose iteration order is the same in every run.
 pub type Map<K, V> = hashbrown::HashMap<K, V, BuildHasherDefault<Xxh3>>;
 
+/// A set of the same kind.
+pub type Set<T> = hashbrown::HashSet<T, BuildHasherDefault<Xxh3>>;
+
 /// 128 bits of content.
 pub type ContentHash = [u8; 16];
 

@@ -75,14 +75,18 @@ impl Splitter {
             return;
         }
         let mut start = None;
-        for (at, character) in text.char_indices() {
+        let mut characters = text.char_indices().peekable();
+        while let Some((at, character)) = characters.next() {
             let alone = is_unspaced(character);
             if alone || !self.is_part(character) {
                 if let Some(start) = start.take() {
                     each(start..at, self.hash(&text[start..at]));
                 }
                 if alone {
-                    let range = at..at + character.len_utf8();
+                    let mut range = at..at + character.len_utf8();
+                    while let Some((_, mark)) = characters.next_if(|&(_, mark)| is_kana_mark(mark)) {
+                        range.end += mark.len_utf8();
+                    }
                     each(range.clone(), self.hash(&text[range]));
                 }
             } else if start.is_none() {
@@ -117,6 +121,11 @@ pub fn normal_form(word: &str, lower: &mut String) {
         let folded = word.nfkc().collect::<String>().to_lowercase();
         lower.extend(folded.nfkc());
     }
+}
+
+/// Whether the character makes another kana of the one before it, in forms that NFKC has not composed.
+fn is_kana_mark(character: char) -> bool {
+    matches!(u32::from(character), 0x3099 | 0x309a | 0xff9e | 0xff9f)
 }
 
 /// Whether words of the character's script are not set apart by spaces.
@@ -180,6 +189,7 @@ mod tests {
             hashes(Between::Space, "A\u{a0}B"),
             "ASCII and not hash alike"
         );
+        assert_eq!(hashes(Between::Space, "ガギ"), hashes(Between::Space, "ｶﾞキ\u{3099}"));
         assert_ne!(hashes(Between::Space, "1"), hashes(Between::Space, "2"));
     }
 }

@@ -22,6 +22,7 @@ mod read_plan;
 mod sample;
 mod shard;
 mod shard_file;
+mod spans;
 mod traces;
 
 use pyo3::prelude::*;
@@ -51,6 +52,8 @@ mod _core {
     use crate::read::{hash_file, hash_files, meta_field, read_batches, read_files};
     #[pymodule_export]
     use crate::sample::{allocate, select};
+    #[pymodule_export]
+    use crate::spans::repeated_spans;
     #[pymodule_export]
     use crate::traces::{row_traces, text_traces};
 }

@@ -5,13 +5,13 @@ use arrow_array::types::{UInt32Type, UInt64Type};
 use arrow_array::{Array, BooleanArray, Float64Array, LargeListArray, UInt32Array, UInt64Array};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Field as ArrowField};
-use chaffinch_core::Error;
 use chaffinch_core::dedup::near::{
     Field as NearField, Near, Sets, Shingles, Unit, Witness, near_duplicates as find,
     shingle_sets as find_sets,
 };
 use chaffinch_core::hash::{self, ContentHash, Hashes};
 use chaffinch_core::text::Texts;
+use chaffinch_core::{Control, Error};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 use rayon::prelude::*;
@@ -109,7 +109,7 @@ pub(crate) fn near_duplicates(
                 .map(|(texts, min_similarity)| NearField { texts: *texts, min_similarity })
                 .collect();
             // Without hashes of the caller's the texts themselves decide, so that the order of rows never does.
-            let own = if content.is_none() { Some(content_hashes(columns)) } else { None };
+            let own = if content.is_none() { Some(content_hashes(columns, control)?) } else { None };
             let near = Near {
                 fields: &fields,
                 shingles,
@@ -141,11 +141,14 @@ pub(crate) fn near_duplicates(
     ])
 }
 
-fn content_hashes(columns: &[&dyn Texts]) -> Vec<ContentHash> {
+fn content_hashes(columns: &[&dyn Texts], control: &Control) -> Result<Vec<ContentHash>> {
     let rows = columns.first().map_or(0, |column| column.len());
     let of_row = |row| {
+        if row % 1024 == 0 {
+            control.advance(0)?;
+        }
         let parts: Vec<_> = columns.iter().map(|column| hash::text(&column.get(row))).collect();
-        hash::combine(&parts)
+        Ok(hash::combine(&parts))
     };
     (0..rows).into_par_iter().map(of_row).collect()
 }

@@ -5,6 +5,7 @@ pub mod near;
 mod normal;
 mod occurrences;
 mod partition;
+pub mod spans;
 
 pub use exact::{Duplicate, Exact, exact_duplicates, exact_duplicates_by};
 pub use normal::NormalForm;

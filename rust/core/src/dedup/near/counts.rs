@@ -9,13 +9,13 @@ const PART_BITS: u32 = 8;
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Counts under way.
-pub(super) struct Counter {
+pub(in crate::dedup) struct Counter {
     parts: Vec<Mutex<Vec<u8>>>,
     place: Place,
 }
 
 /// Counts to look up.
-pub(super) struct Counts {
+pub(in crate::dedup) struct Counts {
     parts: Vec<Vec<u8>>,
     place: Place,
 }
@@ -35,17 +35,17 @@ impl Place {
 
 impl Counter {
     /// For about `hashes` of them: two to four cells each, 2 GiB at most.
-    pub(super) fn new(hashes: u64) -> Self {
+    pub(in crate::dedup) fn new(hashes: u64) -> Self {
         let cell_bits = (2 * hashes).clamp(1 << 16, 1 << 31).next_power_of_two().trailing_zeros() - PART_BITS;
         let parts = (0..1 << PART_BITS).map(|_| Mutex::new(vec![0; 1 << cell_bits])).collect();
         Self { parts, place: Place { cell_bits } }
     }
 
-    pub(super) fn tally(&self) -> Tally<'_> {
+    pub(in crate::dedup) fn tally(&self) -> Tally<'_> {
         Tally { counter: self, buffers: vec![Vec::new(); self.parts.len()] }
     }
 
-    pub(super) fn finish(self) -> Counts {
+    pub(in crate::dedup) fn finish(self) -> Counts {
         let parts =
             self.parts.into_iter().map(|part| part.into_inner().unwrap_or_else(PoisonError::into_inner));
         Counts { parts: parts.collect(), place: self.place }
@@ -53,13 +53,13 @@ impl Counter {
 }
 
 /// One thread's share of a [`Counter`]. Call [`Tally::flush`] at the end.
-pub(super) struct Tally<'a> {
+pub(in crate::dedup) struct Tally<'a> {
     counter: &'a Counter,
     buffers: Vec<Vec<u32>>,
 }
 
 impl Tally<'_> {
-    pub(super) fn add(&mut self, hash: u64) {
+    pub(in crate::dedup) fn add(&mut self, hash: u64) {
         let (part, cell) = self.counter.place.of(hash);
         let buffer = &mut self.buffers[part];
         buffer.push(cell);
@@ -68,7 +68,7 @@ impl Tally<'_> {
         }
     }
 
-    pub(super) fn flush(mut self) {
+    pub(in crate::dedup) fn flush(mut self) {
         for part in 0..self.buffers.len() {
             self.pass(part);
         }
@@ -86,7 +86,7 @@ impl Tally<'_> {
 
 impl Counts {
     /// At least how often `hash` was counted, 255 standing for more.
-    pub(super) fn get(&self, hash: u64) -> u8 {
+    pub(in crate::dedup) fn get(&self, hash: u64) -> u8 {
         let (part, cell) = self.place.of(hash);
         self.parts[part][cell as usize]
     }

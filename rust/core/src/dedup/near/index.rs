@@ -6,6 +6,9 @@ use super::sets::{Stored, min_overlap};
 use crate::hash::Map;
 use crate::{Control, Error, Result};
 
+/// Tokens are sorted in so many parts.
+const PARTS: u64 = 8;
+
 /// A field's threshold, and the bounds that follow from it. Bounds are wider than a float's error: they only ever let a pair through.
 pub(super) struct Spec {
     pub(super) min_similarity: f64,
@@ -60,21 +63,25 @@ pub(super) struct Index {
 impl Index {
     /// Room for the prefixes of all entries; none is in it yet.
     pub(super) fn new(specs: &[Spec], stored: &Stored, control: &Control) -> Result<Self> {
-        let entries = 0..stored.entries().len();
-        let prefixes = entries.into_par_iter().with_min_len(4096).flat_map_iter(|at| {
-            (0..specs.len()).flat_map(move |field| prefix(&specs[field], stored, at, field).iter().copied())
-        });
-        let mut tokens: Vec<u64> = prefixes.collect();
-        control.advance(0)?;
-        tokens.par_sort_unstable();
-        control.advance(0)?;
         let mut slots = Map::default();
         let mut starts = vec![0u32];
         let mut end = 0usize;
-        for alike in tokens.chunk_by(|left, right| left == right).filter(|alike| alike.len() > 1) {
-            slots.insert(alike[0], u32::try_from(starts.len() - 1).unwrap_or(u32::MAX));
-            end += alike.len();
-            starts.push(u32::try_from(end).map_err(|_| Error::TooManyRows { rows: end as u64 })?);
+        // Part by part: an eighth of the memory, and a sort of all would leave Ctrl-C without an answer.
+        for part in 0..PARTS {
+            let entries = 0..stored.entries().len();
+            let prefixes = entries.into_par_iter().with_min_len(4096).flat_map_iter(|at| {
+                let of_field = move |field| prefix(&specs[field], stored, at, field).iter().copied();
+                (0..specs.len()).flat_map(of_field).filter(move |token| token % PARTS == part)
+            });
+            let mut tokens: Vec<u64> = prefixes.collect();
+            control.advance(0)?;
+            tokens.par_sort_unstable();
+            for alike in tokens.chunk_by(|left, right| left == right).filter(|alike| alike.len() > 1) {
+                slots.insert(alike[0], u32::try_from(starts.len() - 1).unwrap_or(u32::MAX));
+                end += alike.len();
+                starts.push(u32::try_from(end).map_err(|_| Error::TooManyRows { rows: end as u64 })?);
+            }
+            control.advance(0)?;
         }
         let filled = vec![0; starts.len() - 1];
         Ok(Self {
@@ -116,6 +123,14 @@ impl Index {
             // Entries are counted in `u32`: `Near::check` made sure that they fit.
             let entry = u32::try_from(at).unwrap_or(u32::MAX);
             self.postings[place as usize] = Posting { entry, reach: probe.reach };
+        }
+    }
+
+    /// Takes back a row that was added; those added after it must be taken back too before another is added.
+    pub(super) fn take_back(&mut self, probes: &[Vec<Probe>]) {
+        for probe in probes.iter().flatten() {
+            let filled = if probe.rich { &mut self.rich } else { &mut self.poor };
+            filled[probe.slot as usize] -= 1;
         }
     }
 

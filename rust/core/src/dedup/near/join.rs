@@ -30,6 +30,7 @@ pub(super) fn join(near: &Near<'_>, stored: &Stored, control: &Control) -> Resul
         block.zip(&probes).for_each(|(at, probes)| join.index.insert(at, probes));
     }
     for block in blocks(first_new..entries.len()) {
+        control.advance(0)?;
         let probes = join.probes(block.clone());
         let before: Vec<Option<(usize, f64)>> = block
             .clone()
@@ -46,7 +47,7 @@ pub(super) fn join(near: &Near<'_>, stored: &Stored, control: &Control) -> Resul
             .map(|&offset| join.within(block.start, block.start + offset, &probes[offset], control))
             .collect::<Result<Vec<_>>>()?;
         let mut within = within.into_iter();
-        for (at, before) in block.zip(before) {
+        for (at, before) in block.clone().zip(before) {
             // A row of the block may have gone for a row before it in the meantime, so here the first that is left counts.
             let first = before.or_else(|| {
                 within.next().and_then(|similar| similar.into_iter().find(|&(other, _)| !join.removed[other]))
@@ -56,6 +57,13 @@ pub(super) fn join(near: &Near<'_>, stored: &Stored, control: &Control) -> Resul
                 let row = entries[other].row;
                 let witness = if entries[other].against { Witness::Against(row) } else { Witness::Row(row) };
                 found.push(NearDuplicate { row: entries[at].row, witness, similarity });
+            }
+        }
+        // A block of copies would otherwise be candidates for all rows to come.
+        if left.iter().any(|&offset| join.removed[block.start + offset]) {
+            left.iter().for_each(|&offset| join.index.take_back(&probes[offset]));
+            for &offset in left.iter().filter(|&&offset| !join.removed[block.start + offset]) {
+                join.index.insert(block.start + offset, &probes[offset]);
             }
         }
     }
@@ -80,6 +88,7 @@ impl Join<'_> {
 
     /// The first kept row of the blocks before that is similar.
     fn first(&self, at: usize, probes: &[Vec<Probe>], control: &Control) -> Result<Option<(usize, f64)>> {
+        control.advance(0)?;
         for other in self.index.candidates(self.stored, at, probes, 0) {
             if !self.removed[other]
                 && let Some(similarity) = self.similarity(at, other, control)?
@@ -98,6 +107,7 @@ impl Join<'_> {
         probes: &[Vec<Probe>],
         control: &Control,
     ) -> Result<Vec<(usize, f64)>> {
+        control.advance(0)?;
         let mut similar = Vec::new();
         for other in self.index.candidates(self.stored, at, probes, start) {
             if let Some(similarity) = self.similarity(at, other, control)? {
@@ -112,6 +122,8 @@ impl Join<'_> {
         let entries = self.stored.entries();
         let (sizes, others) = (entries[left].sizes, entries[right].sizes);
         let mut most = [0u64; MAX_FIELDS];
+        // Short fields first: they tell two rows apart for less.
+        let mut order: [usize; MAX_FIELDS] = std::array::from_fn(|field| field);
         for (field, spec) in self.specs.iter().enumerate() {
             let (size, other) = (u64::from(sizes[field]), u64::from(others[field]));
             most[field] = size + other;
@@ -119,8 +131,10 @@ impl Join<'_> {
                 return Ok(None);
             }
         }
+        order[..self.specs.len()].sort_unstable_by_key(|&field| most[field]);
         let mut lowest = 1.0f64;
-        for (field, spec) in self.specs.iter().enumerate() {
+        for &field in &order[..self.specs.len()] {
+            let spec = &self.specs[field];
             if most[field] == 0 {
                 continue;
             }

@@ -15,7 +15,7 @@
 //!
 //! *Memory*: up to 4 bytes for each shingle met (the table of counts), 8 for each shingle of the rows that may be duplicates, about 60 a row.
 
-mod counts;
+pub(super) mod counts;
 mod index;
 mod join;
 mod sets;
@@ -108,6 +108,7 @@ pub fn shingle_sets(
     shingles: Shingles,
     control: &Control,
 ) -> Result<Vec<Vec<u64>>> {
+    shingles.check()?;
     sets::full(texts, field, rows, shingles, control)
 }
 
@@ -117,9 +118,7 @@ impl Near<'_> {
         if self.fields.is_empty() || self.fields.len() > MAX_FIELDS {
             return out_of_range("fields", self.fields.len().to_string(), "1 to 4 columns of text");
         }
-        if self.shingles.size == 0 {
-            return out_of_range("ngram", "0".to_owned(), "at least 1");
-        }
+        self.shingles.check()?;
         for field in self.fields {
             if !(field.min_similarity > 0.0 && field.min_similarity <= 1.0) {
                 return out_of_range(

@@ -235,5 +235,5 @@ pub(super) fn full(
         pace.flush()?;
         Ok(sets)
     });
-    Ok(sets.collect::<Result<Vec<_>>>()?.concat())
+    Ok(sets.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }

@@ -37,6 +37,18 @@ pub struct Shingles {
     pub seed: u64,
 }
 
+/// Units that a shingle may have.
+const MAX_SIZE: usize = 1000;
+
+impl Shingles {
+    pub(super) fn check(self) -> Result<()> {
+        if (1..=MAX_SIZE).contains(&self.size) {
+            return Ok(());
+        }
+        Err(Error::OutOfRange { name: "ngram", value: self.size.to_string(), expected: "1 to 1000" })
+    }
+}
+
 /// The base of the rolling hash: odd, so that its powers never vanish.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 

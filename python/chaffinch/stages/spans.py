@@ -1,0 +1,53 @@
+"""Boilerplate: the longest passages that many rows share, word by word. A report: it removes nothing.
+
+Words are seen as near duplicates see them (NFKC, lower case, between white space), so a passage is shared whatever its
+case and spacing. Memory: see rust/core/src/dedup/spans.rs; most of it is 4 bytes for each word of the texts.
+"""
+
+from typing import Any
+
+import pyarrow as pa
+
+from chaffinch import _core
+from chaffinch.columns import to_labels
+
+
+def repeated_spans(
+    texts: Any,
+    *,
+    min_words: int = 20,
+    min_rows: int | None = None,
+    top: int = 100,
+    threads: int | None = None,
+) -> pa.Table:
+    """Finds the longest passages that many rows share.
+
+    A passage is told when it stands in at least `min_rows` rows and cannot be made longer, at either end, in all of
+    them; so of a template with two endings there may be three: the common part, and each whole. In a row that has
+    the same first `min_words` words twice, the second place is not looked at.
+
+    Args:
+        texts: a column of text; null is the empty text.
+        min_words: words of a passage at least, 1 to 2,000. Of one longer than 2,000 words the first 2,000 are told.
+        min_rows: rows that share it at least; default a thousandth of the rows, and 10 at least.
+        top: how many to tell.
+        threads: default all cores. The answer does not depend on it.
+
+    Returns:
+        A table (text: large_string, words: uint32, rows: uint32), the longest first, then those of most rows. The text
+        is as one of the rows has it.
+
+    Raises:
+        ValueError: no column of text, or a number out of range.
+
+    Examples:
+        >>> repeated_spans(["Now: say it again", "say it again", "Say  it again, Sam"], min_words=2, min_rows=2).to_pylist()
+        [{'text': 'say it again', 'words': 3, 'rows': 2}, {'text': 'Say  it', 'words': 2, 'rows': 3}]
+    """
+    table = to_labels(texts, "texts")
+    if min_rows is None:
+        min_rows = max(10, len(table) // 1000)
+    for name, value in (("min_words", min_words), ("min_rows", min_rows), ("top", top)):
+        if value < 0:
+            raise ValueError(f"{name} is {value}\nhint: give a number that is not negative")
+    return pa.table(_core.repeated_spans(table, min_words=min_words, min_rows=min_rows, top=top, threads=threads))
