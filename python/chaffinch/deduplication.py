@@ -14,6 +14,7 @@ from chaffinch.stages.dedup import exact_duplicates, giant_group, largest_group
 from chaffinch.stages.near import NearIndex, near_duplicates
 from chaffinch.text_columns import choose_columns, column_text
 
+MOST_COLUMNS = 4
 EVIDENCE = ("removed_by", "witness", "witness_id", "similarity")
 
 
@@ -76,6 +77,8 @@ def deduplicate(
     if ids is not None and ids not in table.column_names:
         raise DataError(f"no column {ids!r}\nhint: there is {', '.join(table.column_names)}")
     fields = choose_columns(table, on)
+    if near is not None and len(fields) > MOST_COLUMNS:
+        raise DataError(f"{len(fields)} columns to compare\nhint: near duplicates are found by 1 to {MOST_COLUMNS} of them")
     texts = {name: column_text(table, name) for name in fields}
     ranks = [_numbers(table, name) for name in priority] or None
     rows = len(table)
@@ -165,8 +168,8 @@ def _removed(
 
 def _numbers(table: pa.Table, name: str) -> pa.ChunkedArray:
     there = table.column_names
-    highest = name not in there and name.removeprefix("-") in there
-    column = name.removeprefix("-") if highest else name
+    highest = name not in there and name.startswith("-")
+    column = name[1:] if highest else name
     if column not in there:
         raise DataError(f"no column {column!r}\nhint: there is {', '.join(there)}")
     try:

@@ -27,7 +27,10 @@ def recipe(sources: tuple[str, ...] = SOURCES, **more: Any) -> dict[str, Any]:
         "seed": 7,
         "sources": [{"name": name, "files": f"{name}/*.jsonl"} for name in sources],
         "clean": {"lengths": [{"field": "response", "min": 2}]},
-        "dedup": {"exact": [{"on": ["prompt", "response"], "normal_form": "case"}]},
+        "dedup": {
+            "exact": [{"on": ["prompt", "response"], "normal_form": "case"}],
+            "near": [{"on": "prompt", "min_similarity": 0.5, "ngram": 1}],
+        },
         "sample": {"by": ["source"], "rows": {name: QUOTAS[name] for name in sources}},
         "format": {"template": "birbal"},
         **more,
@@ -71,7 +74,7 @@ def test_no_row_vanishes(data: Path, tmp_path: Path) -> None:
 def test_every_witness_was_kept_by_its_stage(data: Path, tmp_path: Path) -> None:
     ledger = build(data, tmp_path / "out").ledger.to_pylist()
     duplicates = [row for row in ledger if row["stage"] == "dedup"]
-    assert duplicates
+    assert {row["reason"] for row in duplicates} == {"duplicate of prompt+response", "near duplicate of prompt"}
     gone = {row["row_id"] for row in ledger if row["stage"] in {"clean", "dedup"}}
     assert not [row for row in duplicates if row["witness"] in gone]
 

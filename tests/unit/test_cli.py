@@ -178,7 +178,7 @@ def test_why_of_a_removed_row_and_its_witness(out: Path) -> None:
         "read from     source a: a/rows.jsonl",
         "passed        read, select, clean",
         "removed by    dedup: copy",
-        "score         0.5",
+        "similarity    0.5",
         "",
     ]
     assert f"instead of it stays\nrow           {kept_id(1)}\n" in result.stdout

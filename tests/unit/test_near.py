@@ -123,6 +123,13 @@ def test_a_flagged_row_stays_and_is_counted():
     assert decisions.notes["flagged as near duplicates of prompt+response"] == 1
 
 
+def test_rows_with_short_responses_can_be_left_alone():
+    rows = [row("Yes.", instruction=SENTENCE), row("Yes.", instruction=CHANGED)]
+    assert len(decide(rows).row) == 1
+    assert len(decide(rows, min_response=4).row) == 1
+    assert len(decide(rows, min_response=5).row) == 0
+
+
 def test_a_giant_group_is_an_alarm():
     assert dedup.warnings({"largest group of near duplicates of prompt": 1001}, 5000) == [
         "one row stands for 1,001 of 5,000 rows that are alike in prompt: look whether a template makes them so"

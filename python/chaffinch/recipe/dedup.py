@@ -48,6 +48,11 @@ class Near(_Rule):
     )
     ngram: int = Field(default=5, ge=1, le=1000, description="units of a shingle")
     unit: Literal["word", "char"] = "word"
+    min_response: int = Field(
+        default=0,
+        ge=0,
+        description="rows with a shorter response, in characters, are left alone: two questions about one passage may both be answered `yes`",
+    )
     action: Literal["remove", "flag"] = Field(default="remove", description="flag: only counted and reported")
 
     @model_validator(mode="after")

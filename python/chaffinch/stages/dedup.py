@@ -153,6 +153,9 @@ def _apply_near(
     rows: pa.Table, alive: Rows, rule: Near, threads: int | None, progress: Callable[[int], object] | None
 ) -> Decisions:
     thresholds = _thresholds(rule)
+    if rule.min_response:
+        characters = to_numpy(_core.lengths(rows.select(STORE_TEXTS), "response", threads=threads))
+        alive = alive[characters[alive] >= rule.min_response]
     found = pa.table(
         _core.near_duplicates(
             rows.select(STORE_TEXTS),
