@@ -85,6 +85,12 @@ impl Tally<'_> {
 }
 
 impl Counts {
+    /// [`Counts::get`] of all `hashes`. Every cell is a miss of the cache; in a loop that does nothing else many are under way at once.
+    pub(in crate::dedup) fn get_all(&self, hashes: &[u64], counts: &mut Vec<u8>) {
+        counts.clear();
+        counts.extend(hashes.iter().map(|&hash| self.get(hash)));
+    }
+
     /// At least how often `hash` was counted, 255 standing for more.
     pub(in crate::dedup) fn get(&self, hash: u64) -> u8 {
         let (part, cell) = self.place.of(hash);

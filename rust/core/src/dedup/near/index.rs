@@ -1,13 +1,31 @@
 //! The inverted index: which kept rows have a shingle in their prefix.
 
+use std::hash::{BuildHasherDefault, Hasher};
+
 use rayon::prelude::*;
 
 use super::sets::{Stored, min_overlap};
-use crate::hash::Map;
 use crate::{Control, Error, Result};
 
 /// Tokens are sorted in so many parts.
-const PARTS: u64 = 8;
+const PARTS: u64 = 4;
+
+/// Tokens are hashes already: what is left to do is to bring their low bits, in which they differ, to the top.
+#[derive(Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
+    }
+    fn write_u64(&mut self, token: u64) {
+        self.0 = (self.0 ^ token).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    fn finish(&self) -> u64 {
+        // The map takes its place from the low bits and its tag from the high ones.
+        self.0.rotate_left(32)
+    }
+}
 
 /// A field's threshold, and the bounds that follow from it. Bounds are wider than a float's error: they only ever let a pair through.
 pub(super) struct Spec {
@@ -52,7 +70,7 @@ struct Posting {
 }
 
 pub(super) struct Index {
-    slots: Map<u64, u32>,
+    slots: hashbrown::HashMap<u64, u32, BuildHasherDefault<Mixed>>,
     /// Where a slot's postings begin, one more at the end: rich ones fill it from the front, poor ones from the back.
     starts: Vec<u32>,
     rich: Vec<u32>,
@@ -63,10 +81,10 @@ pub(super) struct Index {
 impl Index {
     /// Room for the prefixes of all entries; none is in it yet.
     pub(super) fn new(specs: &[Spec], stored: &Stored, control: &Control) -> Result<Self> {
-        let mut slots = Map::default();
+        let mut slots = hashbrown::HashMap::default();
         let mut starts = vec![0u32];
         let mut end = 0usize;
-        // Part by part: an eighth of the memory, and a sort of all would leave Ctrl-C without an answer.
+        // Part by part: a quarter of the memory, and a sort of all would leave Ctrl-C without an answer.
         for part in 0..PARTS {
             let entries = 0..stored.entries().len();
             let prefixes = entries.into_par_iter().with_min_len(4096).flat_map_iter(|at| {

@@ -154,6 +154,8 @@ struct Maker<'a> {
     near: &'a Near<'a>,
     counts: &'a Counts,
     shingler: Shingler,
+    hashes: Vec<u64>,
+    counted: Vec<u8>,
     shared: Vec<u64>,
     block: Block,
 }
@@ -164,6 +166,8 @@ impl<'a> Maker<'a> {
             near,
             counts,
             shingler: Shingler::new(near.shingles),
+            hashes: Vec::new(),
+            counted: Vec::new(),
             shared: Vec::new(),
             block: Block::default(),
         }
@@ -175,23 +179,23 @@ impl<'a> Maker<'a> {
         let start = self.block.tokens.len();
         let mut entry = Entry { row, against, sizes: [0; MAX_FIELDS], stored: [0; MAX_FIELDS], start };
         for (field, spec) in self.near.fields.iter().enumerate() {
-            self.shared.clear();
-            let (shared, counts, mut alone) = (&mut self.shared, self.counts, 0u32);
-            let mut see = |hash: u64| match counts.get(hash & HASH) {
-                0 | 1 => alone += 1,
-                count => shared.push((u64::from(count) << HASH_BITS) | (hash & HASH)),
-            };
+            self.hashes.clear();
+            let hashes = &mut self.hashes;
             if let Some(sets) = self.near.against.filter(|_| against) {
-                sets[field].get(row as usize).iter().for_each(|&hash| see(hash));
+                hashes.extend(sets[field].get(row as usize).iter().map(|&hash| hash & HASH));
             } else {
                 let text = spec.texts.get(row as usize);
                 bytes += text.len();
-                self.shingler.each(&text, self.near.salt(field, row), see);
+                self.shingler.each(&text, self.near.salt(field, row), |hash| hashes.push(hash & HASH));
             }
+            self.counts.get_all(hashes, &mut self.counted);
+            self.shared.clear();
+            let seen = hashes.iter().zip(&self.counted).filter(|&(_, &count)| count > 1);
+            self.shared.extend(seen.map(|(&hash, &count)| (u64::from(count) << HASH_BITS) | hash));
+            let alone = u32::try_from(hashes.len() - self.shared.len()).unwrap_or(u32::MAX);
             // What was counted once is distinct; what is shared may still repeat, so this bound only lets rows through.
-            let most = alone as usize + self.shared.len();
             let least = min_overlap(spec.min_similarity, alone as usize);
-            if self.shared.len() < least || most > u32::MAX as usize {
+            if self.shared.len() < least || self.hashes.len() > u32::MAX as usize {
                 self.block.tokens.truncate(start);
                 return bytes;
             }
