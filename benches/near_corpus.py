@@ -27,7 +27,9 @@ def sentences() -> list[str]:
             texts = (json.loads(line)["prompt"] for line in text.splitlines())
         else:
             task = json.loads(text)
-            texts = (one["input"] for one in task["Instances"]) if isinstance(task, dict) and "Instances" in task else ()
+            texts = (
+                (one["input"] for one in task["Instances"]) if isinstance(task, dict) and "Instances" in task else ()
+            )
         for one in texts:
             found.update(sentence for sentence in re.split(r"(?<=[.!?])\s+", one) if 20 < len(sentence) < 400)
     return sorted(found)

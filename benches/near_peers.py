@@ -105,7 +105,12 @@ def text_dedup(texts: list[str], threshold: float) -> list[int]:
             "threshold": str(threshold),
             "num_proc": str(THREADS),
         }
-        command = [sys.executable, "-m", "text_dedup.minhash", *(f"--{name}={value}" for name, value in options.items())]
+        command = [
+            sys.executable,
+            "-m",
+            "text_dedup.minhash",
+            *(f"--{name}={value}" for name, value in options.items()),
+        ]
         subprocess.run(command, check=True, capture_output=True, env={**os.environ, "HF_DATASETS_OFFLINE": "1"})
         import datasets
 
@@ -115,8 +120,12 @@ def text_dedup(texts: list[str], threshold: float) -> list[int]:
 
 def datatrove(texts: list[str], threshold: float) -> list[int]:
     from datatrove.executor import LocalPipelineExecutor
-    from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter
-    from datatrove.pipeline.dedup import MinhashDedupSignature
+    from datatrove.pipeline.dedup import (
+        MinhashDedupBuckets,
+        MinhashDedupCluster,
+        MinhashDedupFilter,
+        MinhashDedupSignature,
+    )
     from datatrove.pipeline.dedup.minhash import MinhashConfig
     from datatrove.pipeline.readers import JsonlReader
     from datatrove.pipeline.writers import JsonlWriter

@@ -18,11 +18,11 @@ __all__ = [
     "lengths",
     "meta_field",
     "near_duplicates",
-    "repeated_spans",
     "occurrences",
     "read_batches",
     "read_files",
     "render",
+    "repeated_spans",
     "row_ids",
     "row_traces",
     "select",
@@ -89,9 +89,7 @@ def shingle_sets(
     threads: int | None = None,
     progress: _Progress = None,
 ) -> list[_Array]: ...
-def repeated_spans(
-    table: Any, *, min_words: int, min_rows: int, top: int, threads: int | None = None
-) -> _Table: ...
+def repeated_spans(table: Any, *, min_words: int, min_rows: int, top: int, threads: int | None = None) -> _Table: ...
 def lengths(table: Any, field: str, *, threads: int | None = None, progress: _Progress = None) -> _Array: ...
 def occurrences(row_hash: Any, *, threads: int | None = None, progress: _Progress = None) -> _Table: ...
 def allocate(

@@ -55,7 +55,8 @@ class Decisions:
         """The decisions of several steps that each looked only at what the ones before had left.
 
         Where a later step removes a witness of an earlier one, the later witness takes its place, so that a
-        witness is always a kept row; a score was the pair's, so it goes with the earlier witness. Notes keep the last value of each name.
+        witness is always a kept row; a score was the pair's, so it goes with the earlier witness.
+        Notes keep the last value of each name.
         """
         if not parts:
             return cls.none()

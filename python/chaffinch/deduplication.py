@@ -58,7 +58,8 @@ def deduplicate(
         exact: the normal form under which texts are equal; None: no such step.
         near: the Jaccard similarity from which texts are alike; None: no such step.
         on: the columns to compare, each by itself; default: a conversation, or instruction, input and response.
-        ngram, unit: as in `near_duplicates`.
+        ngram: as in `near_duplicates`.
+        unit: as in `near_duplicates`.
         priority: columns of numbers, the first of which counts most; the lowest stays. With `-` before the name the
             highest does. Text is read as numbers.
         against: rows that were kept before.
@@ -73,12 +74,16 @@ def deduplicate(
     progress = progress or NoProgress()
     taken = sorted(set(EVIDENCE) & set(table.column_names))
     if taken:
-        raise DataError(f"the rows have a column {taken[0]} already\nhint: rename it: it is what the evidence is called")
+        raise DataError(
+            f"the rows have a column {taken[0]} already\nhint: rename it: it is what the evidence is called"
+        )
     if ids is not None and ids not in table.column_names:
         raise DataError(f"no column {ids!r}\nhint: there is {', '.join(table.column_names)}")
     fields = choose_columns(table, on)
     if near is not None and len(fields) > MOST_COLUMNS:
-        raise DataError(f"{len(fields)} columns to compare\nhint: near duplicates are found by 1 to {MOST_COLUMNS} of them")
+        raise DataError(
+            f"{len(fields)} columns to compare\nhint: near duplicates are found by 1 to {MOST_COLUMNS} of them"
+        )
     texts = {name: column_text(table, name) for name in fields}
     ranks = [_numbers(table, name) for name in priority] or None
     rows = len(table)
@@ -159,7 +164,9 @@ def _removed(
     stays = pa.array(witness[rows].astype(np.uint32), mask=witness[rows] < 0)
     ids = old.take(at) if own is None else own.take(at)
     if own is not None and not pa.types.is_null(old.type):
-        ids = pa.array([a if a is not None else b for a, b in zip(ids.to_pylist(), old.take(at).to_pylist(), strict=True)])
+        ids = pa.array(
+            [a if a is not None else b for a, b in zip(ids.to_pylist(), old.take(at).to_pylist(), strict=True)]
+        )
     columns = (steps, stays, ids, pa.array(similarity[rows], mask=np.isnan(similarity[rows])))
     for name, column in zip(EVIDENCE, columns, strict=True):
         removed = removed.append_column(name, column)

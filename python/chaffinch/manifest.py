@@ -172,9 +172,9 @@ def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
         if files:
             number = f"{len(files):,} file{'s' if len(files) > 1 else ''}"
             warnings.append(f"{number} {meaning}: {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}")
-    for step in run.steps:
-        if step.stage == "dedup":
-            warnings += dedup.warnings(step.decisions.notes, step.rows_in)
+    for done in run.steps:
+        if done.stage == "dedup":
+            warnings += dedup.warnings(done.decisions.notes, done.rows_in)
     if not len(run.alive):
         warnings.append("the mixture is empty: every row was removed")
     if missing := run.missing_sets():

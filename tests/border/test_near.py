@@ -73,7 +73,9 @@ else:
 
 
 @pytest.mark.parametrize("after", [0.5, 1.5, 4.0])
-@pytest.mark.parametrize("call", ["near_duplicates(texts, min_similarity=0.5, threads=2)", "repeated_spans(texts, threads=2)"])
+@pytest.mark.parametrize(
+    "call", ["near_duplicates(texts, min_similarity=0.5, threads=2)", "repeated_spans(texts, threads=2)"]
+)
 def test_ctrl_c_answers_within_a_second(after, call):
     answer = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(INTERRUPTED.format(after=after, rows=60_000, call=call))],

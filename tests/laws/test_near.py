@@ -70,7 +70,26 @@ def answer(texts, **options):
     return list(zip(*(table[name].to_pylist() for name in ("row", "witness", "similarity")), strict=True))
 
 
-pieces = ["a", "b", "C", "c", "a", "b", "é", "e\u0301", "数", "字", "が", "か\u3099", "ｶﾞ", "ไ", "ท", "\u0e31", "שלום", "\u202e"]
+pieces = [
+    "a",
+    "b",
+    "C",
+    "c",
+    "a",
+    "b",
+    "é",
+    "e\u0301",
+    "数",
+    "字",
+    "が",
+    "か\u3099",
+    "ｶﾞ",
+    "ไ",
+    "ท",
+    "\u0e31",
+    "שלום",
+    "\u202e",
+]
 pieces += ["👩‍👩‍👧", "👍🏽", "🇩🇪", "ﬁ", "Ⅷ", "K", "x\x00", "\x1c", "\x85", "\u00a8", "1", "2", "?", "ΟΔΟΣ"]
 words = st.lists(st.sampled_from(pieces), max_size=9)
 between = st.sampled_from([" ", "  ", "\n", "\u3000", "\u00a0", ""])

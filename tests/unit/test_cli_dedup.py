@@ -76,8 +76,13 @@ def test_one_step_alone(rows: Path, out: Path) -> None:
 
 def test_an_exact_duplicate_of_a_near_one_points_to_the_row_that_stays(rows: Path, out: Path) -> None:
     gone = out.with_name("gone.jsonl")
-    assert run(rows, "--on", "instruction", "--priority", "-score", "-o", out, "--removed", gone, "--id", "id").exit_code == 0
-    evidence = [(row["id"], row["removed_by"], row["witness"], row["witness_id"], row["similarity"]) for row in read(gone)]
+    assert (
+        run(rows, "--on", "instruction", "--priority", "-score", "-o", out, "--removed", gone, "--id", "id").exit_code
+        == 0
+    )
+    evidence = [
+        (row["id"], row["removed_by"], row["witness"], row["witness_id"], row["similarity"]) for row in read(gone)
+    ]
     assert evidence == [("a", "exact", 3, "d", 13 / 15), ("b", "near", 3, "d", 13 / 15), ("c", "exact", 3, "d", None)]
 
 

@@ -111,7 +111,9 @@ def test_prompt_and_response_have_to_be_alike():
 
 
 def test_a_shared_definition_makes_no_rows_alike():
-    definition = "In this task you are given a sentence and have to tell whether it is about animals or about plants. " * 3
+    definition = (
+        "In this task you are given a sentence and have to tell whether it is about animals or about plants. " * 3
+    )
     rows = [row("plants", instruction=definition, input=f"short input {at}") for at in range(3)]
     assert len(decide(rows).row) == 0
     assert len(decide(rows, on="instruction").row) == 2
@@ -143,8 +145,12 @@ def test_a_giant_group_is_an_alarm():
 
 
 def test_a_score_goes_with_the_witness_it_is_of():
-    first = Decisions(np.array([1], np.uint32), np.zeros(1, np.uint16), ["a"], np.array([0], np.uint32), np.array([0.9]))
-    second = Decisions(np.array([0], np.uint32), np.zeros(1, np.uint16), ["b"], np.array([2], np.uint32), np.array([0.8]))
+    first = Decisions(
+        np.array([1], np.uint32), np.zeros(1, np.uint16), ["a"], np.array([0], np.uint32), np.array([0.9])
+    )
+    second = Decisions(
+        np.array([0], np.uint32), np.zeros(1, np.uint16), ["b"], np.array([2], np.uint32), np.array([0.8])
+    )
     joined = Decisions.join([first, second])
     assert joined.witness.tolist() == [2, 2]
     assert joined.score[0] == 0.8
@@ -242,7 +248,9 @@ def test_other_files_are_refused(tmp_path):
         return str(caught.value)
 
     made = json.loads(index.table.schema.metadata[b"chaffinch"])
-    assert "of version 2" in written(index.table.replace_schema_metadata({"chaffinch": json.dumps(made | {"version": 2})}))
+    assert "of version 2" in written(
+        index.table.replace_schema_metadata({"chaffinch": json.dumps(made | {"version": 2})})
+    )
     assert "without some" in written(index.table.select(["id"]))
     del made["seed"]
     assert "without some" in written(index.table.replace_schema_metadata({"chaffinch": json.dumps(made)}))
@@ -268,12 +276,14 @@ def test_offsets_that_lead_outside_are_refused(tmp_path):
 def test_passages_that_rows_share():
     template = "please read what follows and answer in one short sentence"
     texts = [f"{at} {template} about number {at}" for at in range(50)] + ["nothing of it", None]
-    assert cf.repeated_spans(texts, min_words=5).to_pylist() == [{"text": f"{template} about number", "words": 12, "rows": 50}]
+    assert cf.repeated_spans(texts, min_words=5).to_pylist() == [
+        {"text": f"{template} about number", "words": 12, "rows": 50}
+    ]
     assert cf.repeated_spans(texts, min_words=13).num_rows == 0
     assert cf.repeated_spans([], min_words=5).num_rows == 0
 
 
 @pytest.mark.parametrize("options", [{"min_words": 0}, {"min_words": -1}, {"min_rows": 1}, {"top": -1}, {"threads": 0}])
 def test_spans_refuse_what_means_nothing(options):
-    with pytest.raises(ValueError, match="hint:|expected"):
+    with pytest.raises(ValueError, match=r"hint:|expected"):
         cf.repeated_spans(["a b c"], **options)

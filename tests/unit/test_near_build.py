@@ -61,9 +61,8 @@ def built(tmp_path: Path) -> cf.Result:
 
 
 def test_a_giant_group_is_a_warning(built: cf.Result) -> None:
-    warning = (
-        "one row stands for 1,100 of 1,100 rows that are alike in prompt+response: look whether a template makes them so"
-    )
+    of = "1,100 of 1,100 rows that are alike in prompt+response"
+    warning = f"one row stands for {of}: look whether a template makes them so"
     assert built.summary["warnings"] == [warning]
     assert warning in built.report.read_text(encoding="utf-8")
     assert built.summary["kept"] == 1

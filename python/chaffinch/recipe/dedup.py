@@ -51,7 +51,7 @@ class Near(_Rule):
     min_response: int = Field(
         default=0,
         ge=0,
-        description="rows with a shorter response, in characters, are left alone: two questions about one passage may both be answered `yes`",
+        description="rows with a shorter response, in characters, are left alone: many prompts have the answer `yes`",
     )
     action: Literal["remove", "flag"] = Field(default="remove", description="flag: only counted and reported")
 

@@ -41,7 +41,8 @@ def repeated_spans(
         ValueError: no column of text, or a number out of range.
 
     Examples:
-        >>> repeated_spans(["Now: say it again", "say it again", "Say  it again, Sam"], min_words=2, min_rows=2).to_pylist()
+        >>> texts = ["Now: say it again", "say it again", "Say  it again, Sam"]
+        >>> repeated_spans(texts, min_words=2, min_rows=2).to_pylist()
         [{'text': 'say it again', 'words': 3, 'rows': 2}, {'text': 'Say  it', 'words': 2, 'rows': 3}]
     """
     table = to_labels(texts, "texts")

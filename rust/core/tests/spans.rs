@@ -12,9 +12,12 @@ fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_lowercase).collect()
 }
 
+/// The words before and behind a span at one of its places.
+type Around = (Option<String>, Option<String>);
+
 /// Every span by its definition: beginnings of what follows a run's first place in a row.
 fn brute(texts: &[String], min_words: usize, min_rows: usize) -> Vec<(Vec<String>, u32)> {
-    let mut rows_of: BTreeMap<Vec<String>, Vec<(Option<String>, Option<String>)>> = BTreeMap::new();
+    let mut rows_of: BTreeMap<Vec<String>, Vec<Around>> = BTreeMap::new();
     for text in texts {
         let words = words(text);
         let mut met = BTreeSet::new();

@@ -16,7 +16,9 @@ struct Mixed(u64);
 
 impl Hasher for Mixed {
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
     }
     fn write_u64(&mut self, token: u64) {
         self.0 = (self.0 ^ token).wrapping_mul(0x9e37_79b9_7f4a_7c15);

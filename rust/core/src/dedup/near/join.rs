@@ -61,7 +61,9 @@ pub(super) fn join(near: &Near<'_>, stored: &Stored, control: &Control) -> Resul
         }
         // A block of copies would otherwise be candidates for all rows to come.
         if left.iter().any(|&offset| join.removed[block.start + offset]) {
-            left.iter().for_each(|&offset| join.index.take_back(&probes[offset]));
+            for &offset in &left {
+                join.index.take_back(&probes[offset]);
+            }
             for &offset in left.iter().filter(|&&offset| !join.removed[block.start + offset]) {
                 join.index.insert(block.start + offset, &probes[offset]);
             }
