@@ -2,7 +2,8 @@
 
 Before the clock, the answer over whole families of rows is held against a join in plain Python over sets of tuples of
 words: the same rows, witnesses and similarities. The peers have a sample of the same corpus; their F1 is that of the
-rows they remove, whichever of two they keep. `--peers PYTHON` names the interpreter that has them; those it has not are told.
+rows they remove, whichever of two they keep. `--peers PYTHON` names the interpreter that has them; those it has not
+are told.
 """
 
 import argparse
@@ -131,7 +132,7 @@ def peers(python: str, table: pa.Table, threshold: float, alike: list[dict[int, 
         verdict = "met" if ratio >= PEER_BARS[name] else "MISSED"
         print(
             f"  {name + ' ' + answer['version']:<26}{len(table) / answer['seconds']:12,.0f}    "
-            f"F1 {f1(set(answer['removed']), truth):.4f}   {ratio:7.1f}x   bar {PEER_BARS[name]}x: {verdict}",
+            f"F1 {f1(set(answer['removed']), alike):.4f}   {ratio:7.1f}x   bar {PEER_BARS[name]}x: {verdict}",
             flush=True,
         )
 
