@@ -22,7 +22,7 @@ REASON = "near duplicate of prompt+response"
 
 def test_the_demo_finds_every_planted_near_duplicate(tmp_path: Path) -> None:
     synthesise(tmp_path / "data", 6000)
-    run = Run(load_recipe("demo", {}), tmp_path / "data", tmp_path / "cache", 2, NoProgress())
+    run = Run(load_recipe("demo", {}), tmp_path / "data", tmp_path / "out", tmp_path / "cache", 2, NoProgress())
     run.read()
     run.decide()
     planted = np.array([json.loads(meta or "{}").get("planted") for meta in run.rows.table["meta"].to_pylist()])

@@ -144,7 +144,7 @@ impl<'a> Judge<'a> {
         let coverage = if telling.words > 0 {
             told.words as f64 / telling.words as f64
         } else {
-            f64::from(u8::from(matched.words == entry.question.len()))
+            f64::from(u8::from(starts.len() == ngrams(self.index, entry).len()))
         };
         let span = longest(&mut starts, ngram)?;
         Some((Finding { item, matched_words: matched.words, coverage, span }, telling.words > 0))
