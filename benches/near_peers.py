@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,6 +25,14 @@ THREADS = os.cpu_count() or 1
 def shingles(text: str) -> set[str]:
     words = text.lower().split()
     return {" ".join(words[at : at + NGRAM]) for at in range(max(1, len(words) - NGRAM + 1))}
+
+
+def first_stays(found: Iterable[Iterable[int]]) -> list[int]:
+    removed: set[int] = set()
+    for row, alike in enumerate(found):
+        if any(other < row and other not in removed for other in alike):
+            removed.add(row)
+    return sorted(removed)
 
 
 def gaoya(texts: list[str], threshold: float) -> list[int]:
@@ -41,11 +50,7 @@ def gaoya(texts: list[str], threshold: float) -> list[int]:
         ngram_range=(NGRAM, NGRAM),
     )
     index.par_bulk_insert_docs(list(range(len(texts))), texts)
-    removed: set[int] = set()
-    for row, alike in enumerate(index.par_bulk_query(texts)):
-        if any(other < row and other not in removed for other in alike):
-            removed.add(row)
-    return sorted(removed)
+    return first_stays(index.par_bulk_query(texts))
 
 
 def rensa(texts: list[str], threshold: float) -> list[int]:
@@ -68,7 +73,8 @@ def fastsketchlsh(texts: list[str], threshold: float) -> list[int]:
 
     sketches = FastSimilaritySketch(PERMUTATIONS, 42).batch([list(shingles(text)) for text in texts])
     index = LSH(PERMUTATIONS, bands_of(threshold)[0])
-    return [row for row, found in enumerate(index.insert_and_query_duplicates(sketches)) if found]
+    index.insert(sketches)
+    return first_stays(index.query(sketches))
 
 
 def datasketch(texts: list[str], threshold: float) -> list[int]:
