@@ -2,7 +2,8 @@
 
 Values stay as they are. CSV and TSV have text only; a JSON column in which Arrow would change something (values of
 several types, objects of different keys, whole numbers beyond 64 bits) is kept as JSON text, its field marked with
-`JSON_COLUMN`, and is written to JSON as the values it stands for. A key that only some rows of a JSON file have is
+`JSON_COLUMN`, and is written to JSON as the values it stands for. Columns of string views become large strings: most
+of pyarrow's kernels do not know views. A key that only some rows of a JSON file have is
 null in the others. A BOM goes, blank lines go.
 """
 
@@ -46,12 +47,19 @@ def read_table(path: str | Path) -> pa.Table:
     if suffix in COLUMNAR:
         failed: list[Exception] = []
         try:
-            return open_batches(path, suffix, (), failed).read_all()
+            return _without_views(open_batches(path, suffix, (), failed).read_all())
         except (pa.ArrowException, OSError) as error:
             raise damaged(path, failed[0] if failed else error) from None
     with _errors(path), pa.input_stream(str(path), compression=packing) as stream:
         text = io.TextIOWrapper(io.BufferedReader(stream), "utf-8-sig", newline="")
         return _read_delimited(path, text, suffix) if suffix in DELIMITED else _read_json(path, text, suffix)
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    for index, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type):
+            table = table.set_column(index, field.with_type(pa.large_string()), table[index].cast(pa.large_string()))
+    return table
 
 
 def write_table(table: pa.Table, path: str | Path) -> None:
@@ -107,6 +115,8 @@ def _errors(path: Path) -> Iterator[None]:
         raise DataError(
             f"{path}: byte {error.start} of a block is not UTF-8\nhint: convert the file to UTF-8"
         ) from None
+    except RecursionError:
+        raise DataError(f"{path}: a value is nested too deep\nhint: mend the row or leave it out") from None
     except OSError as error:
         if error.errno:
             raise
@@ -193,8 +203,21 @@ def _unicode(path: Path, name: str) -> str:
 def _dialect(suffix: str) -> dict[str, Any]:
     # As in recipes: quotes enclose cells, but not in tab-separated files.
     if suffix == ".tsv":
-        return {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None, "lineterminator": "\n"}
-    return {"delimiter": ",", "lineterminator": "\n"}
+        return {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
+    return {"delimiter": ","}
+
+
+class _Lines:
+    """Ends rows with a line feed. The writer itself is told both marks: only what it ends rows with does it quote."""
+
+    END = "\r\n"
+
+    def __init__(self, text: io.TextIOBase) -> None:
+        self._text = text
+
+    def write(self, row: str) -> int:
+        """Writes a row that ends with both marks."""
+        return self._text.write(f"{row.removesuffix(self.END)}\n")
 
 
 def _read_delimited(path: Path, text: io.TextIOBase, suffix: str) -> pa.Table:
@@ -221,14 +244,15 @@ def _read_delimited(path: Path, text: io.TextIOBase, suffix: str) -> pa.Table:
 
 
 def _write_delimited(table: pa.Table, text: io.TextIOBase, path: Path, suffix: str) -> None:
-    writer = csv.writer(text, **_dialect(suffix))
+    writer = csv.writer(_Lines(text), lineterminator=_Lines.END, **_dialect(suffix))
     try:
         writer.writerow(table.column_names)
         for batch in table.to_batches(WRITE_ROWS):
             columns = [[_cell(value, path) for value in column.to_pylist()] for column in batch.columns]
             writer.writerows(zip(*columns, strict=True))
     except csv.Error as error:
-        raise DataError(f"{path}: {error}\nhint: a cell holds a tab or a line break; write .csv or .jsonl") from None
+        hint = "no cell may hold a tab or a line break, and no row be empty; write .csv or .jsonl"
+        raise DataError(f"{path}: {error}\nhint: {hint}") from None
 
 
 def _cell(value: Any, path: Path) -> Any:

@@ -119,8 +119,25 @@ def test_damaged_files_are_told(tmp_path: Path, name: str, content: bytes, messa
 
 
 def test_a_cell_that_tsv_cannot_hold_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"\nhint: a cell holds a tab"):
+    with pytest.raises(DataError, match=r"\nhint: no cell may hold a tab"):
         write_table(pa.table({"a": ["x\ty"]}), tmp_path / "a.tsv")
     with pytest.raises(FileNotFoundError):
         read_table(tmp_path / "absent.jsonl")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lone_carriage_return_parts_no_rows(tmp_path: Path) -> None:
+    table = pa.table({"text": ["a\rb", "\r", "c\r\nd", "e"], "more": ["1", "2", "3", "\r\n"]})
+    write_table(table, tmp_path / "a.csv")
+    assert read_table(tmp_path / "a.csv").to_pydict() == table.to_pydict()
+    assert (tmp_path / "a.csv").read_bytes().endswith(b'\ne,"\r\n"\n')
+    with pytest.raises(DataError, match=r"write \.csv or \.jsonl"):
+        write_table(table, tmp_path / "a.tsv")
+
+
+def test_string_views_are_read_as_strings(tmp_path: Path) -> None:
+    path = tmp_path / "a.arrow"
+    write_table(pa.table({"n": [1, 2], "text": pa.array(["a", None], pa.string_view())}), path)
+    table = read_table(path)
+    assert table.schema == pa.schema([("n", pa.int64()), ("text", pa.large_string())])
+    assert table.filter(pa.array([False, True])).to_pylist() == [{"n": 2, "text": None}]
