@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from chaffinch.pipeline import Run
@@ -29,8 +30,9 @@ def write_evidence(path: Path, run: Run) -> None:
     if evidence is None:
         return
     row = evidence["row"].to_numpy()
-    named = evidence["evaluation_set"].combine_chunks().dictionary_encode()
-    order = np.lexsort((row, run.rows.hash_prefix(row), named.indices.to_numpy()))
+    # By name: the order in which the rows first hold an item of a set is no order of the sets.
+    codes = pc.rank(evidence["evaluation_set"], tiebreaker="dense").to_numpy()
+    order = np.lexsort((row, run.rows.hash_prefix(row), codes))
     row, evidence = row[order], evidence.take(pa.array(order))
     sources = pa.array([*run.rows.ranges], pa.string()).take(pa.array(run.rows.source_codes(row)))
     columns = {"row_id": run.rows.ids(row), "source": sources}

@@ -81,8 +81,8 @@ def check_not_own(out: Path, files: Iterable[Path]) -> None:
     for file in files:
         if any(file.resolve().is_relative_to(part) for part in own):
             raise DataError(
-                f"{file} is what a build into {out} writes, and a source of this one\n"
-                "hint: give an --out outside the data folder, or narrow the source's `files:`"
+                f"{file} is what a build into {out} writes, and what this one would read\n"
+                "hint: give an --out outside the data folder, or narrow the source's `files:` or `against:`"
             )
 
 

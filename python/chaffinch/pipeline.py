@@ -64,14 +64,15 @@ class Run:
         """Reads every source into shards, or finds them already read.
 
         Raises:
-            DataError: a source without files, or with a file of the output folder.
+            DataError: a source without files, or a source or evaluation set with a file of the output folder.
             RecipeError: a task list or a data set of the registry that is not there.
         """
         started = time.perf_counter()
         check_names(self.recipe, self.data)
         inputs = {source.name: readers.plan_source(source, self.data) for source in self.recipe.sources}
-        members = (member for files in inputs.values() for file in files for member in file.members)
-        check_not_own(self.out, members)
+        members = [member for files in inputs.values() for file in files for member in file.members]
+        sets = _evaluation_sets(self.recipe, self.data)[0]
+        check_not_own(self.out, [*members, *(file for one in sets for file in one.files)])
         self.progress.start("read", sum(file.bytes for files in inputs.values() for file in files), "bytes")
         self.shards, done = [], 0
         for source in self.recipe.sources:
@@ -229,7 +230,8 @@ def kept_decisions(recipe: Recipe, shards: list[readers.Shard], data: Path, fold
         "clean": None,
         "dedup": [source.name for source in recipe.sources],
         "decontaminate": [
-            [one.name, one.hub, one.fields, [hash_file(file) for file in one.files]]
+            # The ids of items name their file where there are several.
+            [one.name, one.hub, one.fields, [[file.name, hash_file(file)] for file in one.files]]
             for one in _evaluation_sets(recipe, data)[0]
         ],
         "sample": recipe.seed,

@@ -174,3 +174,26 @@ def test_recipes_that_make_no_sense_are_refused(data: Path, tmp_path: Path) -> N
             build(data, tmp_path / "out", **wrong)
     with pytest.raises(RecipeError, match="leads out of the data folder"):
         build(data, tmp_path / "out", against=["../secret.jsonl"])
+
+
+def test_the_evidence_does_not_depend_on_the_order_of_rows(data: Path, tmp_path: Path) -> None:
+    rows = [{"instruction": ITEM, "output": "a"}, {"instruction": OTHER, "output": "b"}]
+    tables = []
+    for order in (rows, rows[::-1]):
+        write_jsonl(data / "one.jsonl", order)
+        tables.append(pq.read_table(build(data, tmp_path / f"out{len(tables)}").out / "contamination.parquet"))
+    assert tables[0].equals(tables[1])
+    assert tables[0]["evaluation_set"].to_pylist() == sorted(tables[0]["evaluation_set"].to_pylist())
+
+
+def test_items_of_a_renamed_file_have_its_name(data: Path, tmp_path: Path) -> None:
+    build(data, tmp_path / "out", against="eval/*.jsonl")
+    (data / "eval" / "goose.jsonl").rename(data / "eval" / "gander.jsonl")
+    result = build(data, tmp_path / "out", against="eval/*.jsonl")
+    assert {item for _, _, item, _ in evidence(result)} == {"gander:1"}
+
+
+def test_a_build_is_no_evaluation_set_of_the_next_into_its_folder(data: Path) -> None:
+    build(data, data / "out")
+    with pytest.raises(DataError, match=r"(?s)data.train.*what this one would read\nhint: .*`against:`"):
+        build(data, data / "out", against=["eval/goose.jsonl", "out/data/*.parquet"])
