@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from chaffinch.errors import DataError
 from chaffinch.evaluation_sets import EvaluationSet, find, items
-from chaffinch.evaluation_sets.items import values_of
+from chaffinch.evaluation_sets.items import values_of, written
 from chaffinch.progress import NoProgress, Progress
 from chaffinch.readers.plan import NAMES
 from chaffinch.recipe.decontaminate import Decontaminate
@@ -142,7 +142,11 @@ def _texts(table: pa.Table, fields: Sequence[str]) -> pa.Array:
     if len(columns) == 1 and plain:
         return columns[0]
     values = zip(*(values_of(table, name) for name in fields), strict=True)
-    return pa.array(["\n".join(text for value in row for text in _said(value)) for row in values], pa.large_string())
+    try:
+        texts = ["\n".join(text for value in row for text in _said(value)) for row in values]
+    except RecursionError:
+        raise DataError("a conversation is nested too deep\nhint: mend the row or leave it out") from None
+    return pa.array(texts, pa.large_string())
 
 
 def _said(value: Any) -> list[str]:
@@ -151,7 +155,7 @@ def _said(value: Any) -> list[str]:
         return _said(next((value[key] for key in ("content", "value", "text") if key in value), None))
     if isinstance(value, list):
         return [text for one in value for text in _said(one)]
-    return [] if value is None or value == "" else [value if isinstance(value, str) else str(value)]
+    return [] if value is None or value == "" else [written(value)]
 
 
 def self_test(
@@ -227,14 +231,14 @@ def self_test(
     return lines
 
 
-def _alone(written: list[str], picked: list[dict[str, Any]], spec: Decontaminate) -> list[bool]:
+def _alone(hidden: list[str], picked: list[dict[str, Any]], spec: Decontaminate) -> list[bool]:
     """Which items are not found with a word before them: too short for that, they count as a whole text only."""
     questions = {name: [item[name] for item in picked] for name in ("question", "answer", "choices")}
     if not picked:
         return []
     parts = {name: pa.array(values) for name, values in questions.items() if name != "choices"}
     parts["choices"] = pa.array(questions["choices"], pa.list_(pa.string()))
-    texts = [f"{FOREIGN} {text}" for text in written]
+    texts = [f"{FOREIGN} {text}" for text in hidden]
     found = contamination(texts, parts, ngram=spec.ngram, min_coverage=spec.min_coverage, common=len(picked) + 1)
     pairs = set(zip(found["row"].to_pylist(), found["item"].to_pylist(), strict=True))
     return [(index, index) not in pairs for index in range(len(picked))]
@@ -251,7 +255,8 @@ def _changed(item: dict[str, Any], kind: str, chance: random.Random) -> dict[str
         if not places:
             return None
         place = chance.choice(places)
-        other = str(int(place[0]) + chance.randint(1, 9)) if kind == "number" else FOREIGN
+        # Of a number only the last digits: Python refuses to read one of thousands.
+        other = f"{place[0][:-9]}{int(place[0][-9:]) + chance.randint(1, 9)}" if kind == "number" else FOREIGN
         return {**item, "question": question[: place.start()] + other + question[place.end() :]}
     changes: dict[str, Callable[[str], str]] = {
         "verbatim": lambda text: text,

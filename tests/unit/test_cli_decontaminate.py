@@ -118,3 +118,17 @@ def test_known_sets_are_listed() -> None:
     listed = told("--list")["evaluation_sets"]
     assert {"gsm8k", "mmlu", "drop"} <= {entry["name"] for entry in listed}
     assert "gsm8k" in run("--list").output
+
+
+def test_rows_and_items_that_json_alone_can_hold(folder: Path) -> None:
+    rows = folder / "odd.jsonl"
+    rows.write_text('{"messages": [{"role": "user", "content": "a \\ud800 b"}]}\n')
+    items = folder / "odd-items.jsonl"
+    items.write_text(json.dumps({"question": f"What is {'7' * 5000} and a bit more than that?"}) + "\n")
+    values = told(rows, "--against", items, "--out", folder / "clean.jsonl", "--self-test")
+    assert (values["rows"], values["kept"]) == (1, 1)
+    assert {line["kind"]: line["hidden"] for line in values["self_test"]}["number"] == 1
+    assert "\\ud800" in (folder / "clean.jsonl").read_text()
+    rows.write_text(f'{{"messages": {"[" * 900}1{"]" * 900}}}\n')
+    result = run(rows, "--against", items, "--out", folder / "clean.jsonl")
+    assert (result.exit_code, "nested too deep\nhint: " in result.stderr) == (1, True)

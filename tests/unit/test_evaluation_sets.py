@@ -83,3 +83,42 @@ def test_what_is_not_there_is_told_with_what_is_near(tmp_path: Path) -> None:
         read(tmp_path, "gsm9k")
     with pytest.raises(RecipeError, match=r"math/test has no single place on the hub\nhint: put its files"):
         read(tmp_path, "hub:math")
+
+
+@pytest.mark.parametrize("name", [".", "./", "**x", "hub:mine.jsonl", "*.jsonl/**x"])
+def test_a_name_that_means_nothing_is_refused_with_a_hint(tmp_path: Path, name: str) -> None:
+    write_jsonl(tmp_path / "mine.jsonl", [{"question": "a"}])
+    with pytest.raises((DataError, RecipeError), match="\nhint: "):
+        find(Against(name=name), tmp_path)
+
+
+def test_hidden_files_are_items_only_by_name(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "out" / ".chaffinch" / "a.jsonl", [{"question": "work of a build"}])
+    write_jsonl(tmp_path / "mine.jsonl", [{"question": "a"}])
+    assert [row["question"] for row in read(tmp_path, "**/*.jsonl")] == ["a"]
+    assert [row["question"] for row in read(tmp_path, "out/.chaffinch/*.jsonl")] == ["work of a build"]
+
+
+def test_values_that_json_alone_can_hold_are_items_or_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"question": ["q \\ud800 r"], "choices": [1, "\\udc00"]}\n')
+    assert read(tmp_path, "a.jsonl") == [{"id": "0", "question": "q ? r", "choices": ["1", "?"], "answer": ""}]
+    path.write_text(f'{{"question": "x"}}\n{{"question": {"[" * 900}1{"]" * 900}}}\n')
+    with pytest.raises(DataError, match=r"a\.jsonl: row 1 is nested too deep\nhint: "):
+        read(tmp_path, "a.jsonl")
+
+
+@pytest.mark.parametrize("rows", ["null", "7", '["a"]', '[{"input": {"a": 1}}, {"input": [1]}]'])
+def test_a_key_without_rows_is_named(tmp_path: Path, rows: str) -> None:
+    (tmp_path / "bbh").mkdir()
+    (tmp_path / "bbh" / "navigate.json").write_text(f'{{"examples": {rows}}}')
+    with pytest.raises(DataError, match=r"navigate\.json: 'examples' holds no rows: .*\nhint: "):
+        read(tmp_path, "bbh")
+
+
+def test_no_name_of_the_hub_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_jsonl(tmp_path / "side" / "a.jsonl", [{"question": "from this machine"}])
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(DataError, match="names no data set"):
+        read(tmp_path, "hf:../side")

@@ -71,7 +71,8 @@ def find(against: Against, data: Path, *, folder: Path | None = None) -> list[Ev
         folder: the folder that files' names are relative to; default `data`, and then no name leads out of it.
 
     Raises:
-        RecipeError: a known set has no such split, or is not on the hub, or a name leads out of the folder.
+        RecipeError: a known set has no such split, or is not on the hub, or a name leads out of the folder or is no
+            pattern.
         DataError: nothing is there. Of the splits that a set's name alone means, one is enough.
     """
     given: Fields = {
@@ -91,8 +92,11 @@ def find(against: Against, data: Path, *, folder: Path | None = None) -> list[Ev
             message = f"evaluation set {entry.name}/{split.name} is not under {data}"
             raise DataError(f"{message}\nhint: {_where(split)}{other}")
         return [one for one in there if one is not None]
-    inside = Path(name).is_absolute() or ".." in Path(name).parts
-    if folder is None and inside:
+    if against.name.startswith(KNOWN_HUB):
+        hint = f"{nearest(name)}any set of the hub is {HUB}org/name[/config][:split]"
+        raise RecipeError(f"no known evaluation set is named {name!r}\nhint: {hint}")
+    outside = Path(name).is_absolute() or ".." in Path(name).parts
+    if folder is None and outside:
         raise RecipeError(f"against: {name!r} leads out of the data folder\nhint: put the file under --data")
     files = _glob(folder or data, [name])
     if not files:
@@ -127,10 +131,24 @@ def _glob(folder: Path, patterns: Iterable[str]) -> tuple[Path, ...]:
         # A name with brackets is a name before it is a pattern, and pathlib knows no patterns from the root.
         if (folder / pattern).is_file():
             return (folder / pattern,)
-        files = sorted(path for path in folder.glob(pattern) if path.is_file()) if pattern[:1] != "/" else []
+        parts = Path(pattern).parts
+        if not parts or Path(pattern).is_absolute():
+            continue
+        try:
+            found = sorted(path for path in folder.glob(pattern) if path.is_file())
+        except ValueError as error:
+            hint = "`**` has to stand alone between slashes"
+            raise RecipeError(f"against: {pattern!r} is no pattern: {error}\nhint: {hint}") from None
+        # As of sources: what is hidden, the folder of a build's work among it, has to be named.
+        hidden = any(part.startswith(".") for part in parts)
+        files = [path for path in found if hidden or not _is_hidden(path, folder)]
         if files:
             return tuple(files)
     return ()
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def items(evaluation_set: EvaluationSet) -> pa.Table:
@@ -148,7 +166,7 @@ def items(evaluation_set: EvaluationSet) -> pa.Table:
     for where, prefix, table in _tables(evaluation_set):
         entry = evaluation_set.entry
         if entry and entry.rows and entry.rows in table.column_names:
-            table = pa.Table.from_pylist([row for rows in values_of(table, entry.rows) for row in rows])
+            table = _rows(where, table, entry.rows)
         of_table = _items(where, table, evaluation_set.fields, entry.until if entry else None)
         made += ({"id": f"{prefix}{id_}", **item} for id_, item in zip(_ids(table), of_table, strict=True))
     return pa.Table.from_pylist(made, schema=ITEMS)
@@ -162,6 +180,15 @@ def _tables(evaluation_set: EvaluationSet) -> Iterator[tuple[str, str, pa.Table]
     for file in evaluation_set.files:
         prefix = f"{file.name.partition('.')[0]}:" if len(evaluation_set.files) > 1 else ""
         yield str(file), prefix, read_table(file)
+
+
+def _rows(where: str, table: pa.Table, key: str) -> pa.Table:
+    """The table of the rows that a file has under a key."""
+    try:
+        return pa.Table.from_pylist([row for rows in values_of(table, key) for row in rows])
+    except (pa.ArrowException, TypeError, AttributeError, UnicodeEncodeError) as error:
+        hint = "it has to be an array of objects of texts and numbers"
+        raise DataError(f"{where}: {key!r} holds no rows: {error}\nhint: {hint}") from None
 
 
 def _ids(table: pa.Table) -> list[str]:
@@ -182,7 +209,12 @@ def _items(where: str, table: pa.Table, fields: Fields, until: str | None) -> It
         raise DataError(f"{where}: no field for the question among {there}\nhint: {hint}")
     columns = {name: values_of(table, name) for part in chosen.values() for name in part}
     for row in range(len(table)):
-        texts = {part: [text for name in own for text in _texts(columns[name][row])] for part, own in chosen.items()}
+        try:
+            texts = {
+                part: [text for name in own for text in _texts(columns[name][row])] for part, own in chosen.items()
+            }
+        except RecursionError:
+            raise DataError(f"{where}: row {row} is nested too deep\nhint: mend it or leave it out") from None
         question = " ".join(texts["question"])
         if until and until in question:
             question = question.rpartition(until)[0]
@@ -211,7 +243,12 @@ def _texts(value: Any) -> list[str]:
             if key in value:
                 return _texts(value[key])
         # Scores by choice; as an Arrow struct, choices of other rows are there without a score.
-        return [key for key, score in value.items() if score is not None]
+        return [written(key) for key, score in value.items() if score is not None]
     if isinstance(value, list):
         return [text for one in value for text in _texts(one)]
-    return [] if value is None else [value if isinstance(value, str) else str(value)]
+    return [] if value is None else [written(value)]
+
+
+def written(value: Any) -> str:
+    """A value as text to search with: a lone surrogate, which JSON may have, is a question mark there."""
+    return str(value).encode(errors="replace").decode()

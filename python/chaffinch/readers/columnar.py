@@ -94,7 +94,8 @@ def open_hub(name: str) -> list[HubSplit]:
     """
     path, _, split = name.removeprefix(HUB).partition(":")
     parts = path.split("/")
-    if len(parts) not in (2, 3) or not all(parts):
+    # The library takes `../folder` for a folder of this machine.
+    if len(parts) not in (2, 3) or not all(parts) or any(part.startswith(".") for part in parts):
         raise DataError(f"{name!r} names no data set\nhint: write hf:org/name, hf:org/name/config or hf:org/name:split")
     try:
         import datasets
