@@ -43,8 +43,12 @@ def load_table(path: Path) -> tuple[pa.Table, Any] | None:
         return None
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        table.validate()
         return table, json.loads(table.schema.metadata[b"chaffinch"])
-    except (pa.ArrowInvalid, KeyError, TypeError, ValueError):
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        # Arrow's own complaints are OSErrors too, without the number that the system's have.
+        if isinstance(error, OSError) and error.errno:
+            raise
         # A damaged entry is no entry: it is made again and written over.
         path.unlink(missing_ok=True)
         return None

@@ -158,7 +158,11 @@ def _read_from(folder: Folder, shards: Path, row_id: str) -> tuple[str | None, s
         path = shards / file.get("shard", "")
         if not path.is_file():
             return None, None
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        try:
+            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        except (pa.ArrowException, OSError):
+            # Damaged is as good as gone: the next build reads the input again.
+            return None, None
         prefixes = [hash_prefixes(chunk) for chunk in table["row_hash"].chunks]
         found = np.flatnonzero(np.concatenate(prefixes) == np.uint64(int(digits, 16)))
         if before < len(found):

@@ -142,3 +142,7 @@ def test_a_row_knows_the_line_or_element_that_it_was_read_from(tmp_path: Path, b
     ]
     without = cf.why(result.out, one)
     assert (without.input_file, without.input_position) == (None, None)
+    for shard in (tmp_path / "cache" / "read").glob("*.arrow"):
+        shard.write_bytes(shard.read_bytes()[:100])
+    damaged = cf.why(result.out, one, cache=tmp_path / "cache")
+    assert (damaged.input_file, damaged.input_position) == (None, None)

@@ -1,0 +1,36 @@
+"""What the cache keeps comes back or is made again, whatever became of its files."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from chaffinch import cache
+from chaffinch.decisions import Decisions
+
+
+def test_a_damaged_table_is_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "x.arrow"
+    table = pa.table({"row": pa.array(range(50), pa.uint32()), "text": ["words"] * 50})
+    cache.save_table(path, table, {"more": 1})
+    whole, lost = path.read_bytes(), 0
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1 :])
+        lost += cache.load_table(path) is None
+    assert 100 < lost < len(whole)
+    path.write_bytes(whole)
+    found = cache.load_table(path)
+    assert found is not None
+    assert (found[0].equals(table), found[1]) == (True, {"more": 1})
+
+
+def test_decisions_without_their_findings_are_taken_again(tmp_path: Path) -> None:
+    rows = np.arange(50, dtype=np.uint32)
+    findings = pa.table({"row": pa.array(rows), "text": ["words"] * 50})
+    path = tmp_path / "x.arrow"
+    cache.save(path, Decisions(rows, np.zeros(50, np.uint16), ["a"], findings=findings))
+    found = cache.load(path)
+    assert found is not None
+    assert found.findings.equals(findings)
+    (tmp_path / "x.findings.arrow").write_bytes((tmp_path / "x.findings.arrow").read_bytes()[:-9])
+    assert cache.load(path) is None
