@@ -175,7 +175,9 @@ class NearIndex:
             made = json.loads((table.schema.metadata or {}).get(b"chaffinch", b"{}"))
             # Offsets that lead out of the values would be read as they are.
             table.validate(full=True)
-        except (pa.ArrowInvalid, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise
             raise DataError(f"{path}: not a near index: {error}\nhint: make it again") from error
         if not isinstance(made, dict) or made.get("format") != FORMAT:
             raise DataError(
@@ -185,8 +187,11 @@ class NearIndex:
             raise DataError(
                 f"{path}: a near index of version {made.get('version')}, this is {VERSION}\nhint: make it again"
             )
-        columns = made.get("columns", [])
-        if table.column_names != ["id", *_set_names(columns)] or not {"ngram", "unit", "seed"} <= set(made):
+        columns = made.get("columns")
+        names = ["id", *_set_names(columns)] if isinstance(columns, list) else []
+        sets = table.schema.types[1:]
+        is_whole = table.column_names == names and all(kind == pa.large_list(_SHINGLE) for kind in sets)
+        if not is_whole or not {"ngram", "unit", "seed"} <= set(made):
             raise DataError(f"{path}: a near index without some of its parts\nhint: make it again")
         return cls(table)
 
