@@ -12,6 +12,7 @@ pub mod error;
 pub mod factorize;
 pub mod format;
 pub mod hash;
+pub mod nearest;
 pub mod read;
 pub mod rouge;
 pub mod sample;

@@ -49,7 +49,7 @@ impl Lengths {
             }
         }
         let used = |block: usize| {
-            if block + 1 < self.blocks || self.left % 64 == 0 {
+            if block + 1 < self.blocks || self.left.is_multiple_of(64) {
                 u64::MAX
             } else {
                 (1 << (self.left % 64)) - 1

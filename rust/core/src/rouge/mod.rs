@@ -289,7 +289,7 @@ pub fn rouge(
     Scorer::new(compat, metric, is_stemmed)?;
     let mut scores = vec![None; predictions.len()];
     scores.par_chunks_mut(1024).enumerate().try_for_each(|(block, scores)| {
-        let mut scorer = Scorer::new(compat, metric, is_stemmed)?;
+        let mut pairs = Scorer::new(compat, metric, is_stemmed)?;
         let mut pace = Pace::new(control);
         for (offset, slot) in scores.iter_mut().enumerate() {
             let row = block * 1024 + offset;
@@ -298,7 +298,7 @@ pub fn rouge(
             for reference in 0..references.count(row) {
                 let reference = references.get(row, reference);
                 bytes += prediction.len() + reference.len();
-                let score = scorer.score(&prediction, reference);
+                let score = pairs.score(&prediction, reference);
                 if score.is_some_and(|score| slot.is_none_or(|best: Score| score.f1 > best.f1)) {
                     *slot = score;
                 }
