@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from chaffinch.stages.decontaminate import contamination
     from chaffinch.stages.dedup import exact_duplicates
     from chaffinch.stages.near import NearIndex, near_duplicates
+    from chaffinch.stages.nearest import nearest
+    from chaffinch.stages.rouge import exact_match, rouge
     from chaffinch.stages.sample import allocate, sample
     from chaffinch.stages.spans import repeated_spans
     from chaffinch.stages.traces import generated_traces
@@ -35,10 +37,13 @@ _HOMES = {
     "contamination": "stages.decontaminate",
     "diff": "difference",
     "exact_duplicates": "stages.dedup",
+    "exact_match": "stages.rouge",
     "generated_traces": "stages.traces",
     "near_duplicates": "stages.near",
+    "nearest": "stages.nearest",
     "plan": "planning",
     "repeated_spans": "stages.spans",
+    "rouge": "stages.rouge",
     "sample": "stages.sample",
     "why": "story",
 }
@@ -54,10 +59,13 @@ __all__ = [
     "contamination",
     "diff",
     "exact_duplicates",
+    "exact_match",
     "generated_traces",
     "near_duplicates",
+    "nearest",
     "plan",
     "repeated_spans",
+    "rouge",
     "sample",
     "why",
 ]

@@ -18,11 +18,14 @@ __all__ = [
     "lengths",
     "meta_field",
     "near_duplicates",
+    "nearest",
     "occurrences",
     "read_batches",
     "read_files",
     "render",
     "repeated_spans",
+    "rouge",
+    "rouge_pair",
     "row_ids",
     "row_traces",
     "select",
@@ -78,6 +81,29 @@ def near_duplicates(
     threads: int | None = None,
     progress: _Progress = None,
 ) -> _Table: ...
+def nearest(
+    queries: Any,
+    candidates: Any,
+    *,
+    count: int,
+    groups: tuple[Any, Any] | None = None,
+    except_: Any = None,
+    threads: int | None = None,
+    progress: _Progress = None,
+) -> _Table: ...
+def rouge(
+    predictions: Any,
+    references: Any,
+    *,
+    metric: str,
+    compat: str,
+    stemmer: bool = False,
+    threads: int | None = None,
+    progress: _Progress = None,
+) -> _Table: ...
+def rouge_pair(
+    prediction: str, references: list[str], *, metric: str, compat: str, stemmer: bool = False
+) -> tuple[float, float, float] | None: ...
 def shingle_sets(
     table: Any,
     *,

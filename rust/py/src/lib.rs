@@ -17,8 +17,10 @@ mod gather;
 mod in_order;
 mod labels;
 mod near;
+mod nearest;
 mod read;
 mod read_plan;
+mod rouge;
 mod sample;
 mod shard;
 mod shard_file;
@@ -49,7 +51,11 @@ mod _core {
     #[pymodule_export]
     use crate::near::{near_duplicates, shingle_sets};
     #[pymodule_export]
+    use crate::nearest::nearest;
+    #[pymodule_export]
     use crate::read::{hash_file, hash_files, meta_field, read_batches, read_files};
+    #[pymodule_export]
+    use crate::rouge::{rouge, rouge_pair};
     #[pymodule_export]
     use crate::sample::{allocate, select};
     #[pymodule_export]

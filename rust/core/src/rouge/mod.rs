@@ -268,6 +268,19 @@ pub trait References: Sync {
     }
 }
 
+/// The first score with the highest F1 of a prediction against several references.
+pub fn best_of<'a>(
+    pairs: &mut Scorer,
+    prediction: &str,
+    references: impl Iterator<Item = &'a str>,
+) -> Option<Score> {
+    references.filter_map(|reference| pairs.score(prediction, reference)).fold(None, |best, score| match best
+    {
+        Some(before) if before.f1 >= score.f1 => best,
+        _ => Some(score),
+    })
+}
+
 /// The score of every row's prediction: of several references the first with the highest F1. `None` where there is no reference, or none
 /// that the package takes.
 pub fn rouge(
@@ -294,15 +307,9 @@ pub fn rouge(
         for (offset, slot) in scores.iter_mut().enumerate() {
             let row = block * 1024 + offset;
             let prediction = predictions.get(row);
-            let mut bytes = 0;
-            for reference in 0..references.count(row) {
-                let reference = references.get(row, reference);
-                bytes += prediction.len() + reference.len();
-                let score = pairs.score(&prediction, reference);
-                if score.is_some_and(|score| slot.is_none_or(|best: Score| score.f1 > best.f1)) {
-                    *slot = score;
-                }
-            }
+            let of_row = (0..references.count(row)).map(|reference| references.get(row, reference));
+            let bytes = of_row.clone().map(|reference| prediction.len() + reference.len()).sum();
+            *slot = best_of(&mut pairs, &prediction, of_row);
             pace.step(bytes)?;
         }
         pace.flush()

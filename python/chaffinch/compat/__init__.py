@@ -1,0 +1,1 @@
+"""Drop-in replacements: existing code changes one import."""

@@ -1,0 +1,119 @@
+//! Border of `chaffinch_core::rouge`.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, Float64Array, ListArray};
+use arrow_schema::{DataType, Field};
+use chaffinch_core::rouge::{Compat, Metric, References, Score, Scorer, best_of, rouge as score};
+use chaffinch_core::text::Texts;
+use pyo3::prelude::*;
+use pyo3_arrow::{PyChunkedArray, PyTable};
+
+use crate::columns::{Chunks, TextColumn};
+use crate::error::{BorderError, Result};
+use crate::{answer, door};
+
+/// References of rows: one text, or a list of them. A null is no reference.
+enum ReferenceColumn {
+    One(TextColumn),
+    Many(Chunks<ListArray>),
+}
+
+impl ReferenceColumn {
+    fn new(chunks: Vec<ArrayRef>) -> Result<Self> {
+        let is_list = |chunk: &ArrayRef| {
+            matches!(
+                chunk.data_type(),
+                DataType::List(_)
+                    | DataType::LargeList(_)
+                    | DataType::FixedSizeList(_, _)
+                    | DataType::ListView(_)
+            )
+        };
+        if !chunks.iter().any(is_list) {
+            return Ok(Self::One(TextColumn::new(chunks)?));
+        }
+        let kind = DataType::List(Field::new("item", DataType::Utf8View, true).into());
+        let lists = chunks.iter().map(|chunk| Ok(arrow_cast::cast(chunk, &kind)?.as_list::<i32>().clone()));
+        Ok(Self::Many(Chunks::new(lists.collect::<Result<_>>()?)))
+    }
+}
+
+impl References for ReferenceColumn {
+    fn len(&self) -> usize {
+        match self {
+            Self::One(texts) => texts.len(),
+            Self::Many(lists) => lists.len(),
+        }
+    }
+
+    fn count(&self, row: usize) -> usize {
+        match self {
+            Self::One(texts) => usize::from(texts.text(row).is_some()),
+            Self::Many(lists) => {
+                let (lists, index) = lists.locate(row);
+                if lists.is_null(index) { 0 } else { lists.value_length(index).unsigned_abs() as usize }
+            }
+        }
+    }
+
+    fn get(&self, row: usize, reference: usize) -> &str {
+        match self {
+            Self::One(texts) => texts.text(row).unwrap_or_default(),
+            Self::Many(lists) => {
+                let (lists, index) = lists.locate(row);
+                let values = lists.values().as_string_view();
+                let at = lists.value_offsets()[index].unsigned_abs() as usize + reference;
+                if values.is_valid(at) { values.value(at) } else { "" }
+            }
+        }
+    }
+}
+
+/// ROUGE of one prediction, where the way through columns and threads would cost more than the score: `(precision, recall, f1)`.
+#[pyfunction]
+#[pyo3(signature = (prediction, references, *, metric, compat, stemmer=false))]
+#[expect(clippy::needless_pass_by_value, reason = "a list from Python comes as a Vec")]
+pub(crate) fn rouge_pair(
+    prediction: &str,
+    references: Vec<String>,
+    metric: &str,
+    compat: &str,
+    stemmer: bool,
+) -> PyResult<Option<(f64, f64, f64)>> {
+    let compat = Compat::parse(compat).map_err(BorderError::from)?;
+    let metric = Metric::parse(metric, compat).map_err(BorderError::from)?;
+    let mut pairs = Scorer::new(compat, metric, stemmer).map_err(BorderError::from)?;
+    let best = best_of(&mut pairs, prediction, references.iter().map(String::as_str));
+    Ok(best.map(|score| (score.precision, score.recall, score.f1)))
+}
+
+/// ROUGE of every prediction: `(precision, recall, f1)`, null where there is nothing to compare with.
+#[pyfunction]
+#[pyo3(signature = (predictions, references, *, metric, compat, stemmer=false, threads=None, progress=None))]
+#[expect(clippy::too_many_arguments, reason = "they are Python keywords")]
+pub(crate) fn rouge(
+    py: Python<'_>,
+    predictions: PyChunkedArray,
+    references: PyChunkedArray,
+    metric: &str,
+    compat: &str,
+    stemmer: bool,
+    threads: Option<usize>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<PyTable> {
+    let compat = Compat::parse(compat).map_err(BorderError::from)?;
+    let metric = Metric::parse(metric, compat).map_err(BorderError::from)?;
+    let scores = door::enter(py, threads, progress, |control| {
+        let predictions = TextColumn::from_python(predictions)?;
+        let references = ReferenceColumn::new(references.into_inner().0)?;
+        Ok(score(&predictions, &references, compat, metric, stemmer, control)?)
+    })?;
+    let column = |part: fn(&Score) -> f64| {
+        answer::array(scores.iter().map(|score| score.as_ref().map(part)).collect::<Float64Array>())
+    };
+    answer::table([
+        ("precision", column(|score| score.precision)),
+        ("recall", column(|score| score.recall)),
+        ("f1", column(|score| score.f1)),
+    ])
+}

@@ -1,0 +1,169 @@
+"""ROUGE against the packages that it reproduces, bit by bit."""
+
+import random
+import struct
+from collections.abc import Iterator
+
+import pytest
+from rouge import Rouge
+from rouge_score import rouge_scorer
+
+import chaffinch as cf
+from chaffinch.compat.rouge_score.rouge_scorer import RougeScorer
+
+TYPES = ["rouge1", "rouge2", "rouge3", "rouge9", "rougeL", "rougeLsum"]
+WORDS = (
+    "the a cat cats sat sitting relational conditional Running RUNS generously happy skies dying news 12 3.5 don't"
+    " İstanbul \u212aelvin naïve 猫 ... . , — yyy succeed eed feed tied ties agreed plotted falling"
+).split(" ")
+PIECES = ["", " ", "\n", "\n\n", ".", "\t", "\u3000", "\x1c", "\u200b", "?!", "\x00"]
+
+
+def texts(chance: random.Random, count: int) -> Iterator[str]:
+    for _ in range(count):
+        length = chance.choice([0, 1, 2, 5, 12, 40, 90])
+        words = [chance.choice(WORDS) if chance.random() < 0.9 else word(chance) for _ in range(length)]
+        yield "".join(one + (chance.choice(PIECES) if chance.random() < 0.2 else " ") for one in words)
+
+
+def word(chance: random.Random) -> str:
+    return "".join(chance.choice("aeiouylstdngmzbcxw") for _ in range(chance.randint(1, 12))) + chance.choice(
+        [
+            "",
+            "s",
+            "ed",
+            "ing",
+            "ational",
+            "iveness",
+            "fulli",
+            "logi",
+            "alli",
+            "ement",
+            "ion",
+            "ies",
+            "ied",
+            "eed",
+            "ll",
+            "e",
+        ]
+    )
+
+
+def bits(value: float) -> bytes:
+    return struct.pack("<d", value)
+
+
+@pytest.mark.parametrize("stemmer", [False, True])
+def test_rouge_score_to_the_last_bit(stemmer: bool) -> None:
+    chance = random.Random(11 + stemmer)
+    targets, predictions = list(texts(chance, 3000)), list(texts(chance, 3000))
+    theirs = rouge_scorer.RougeScorer(TYPES, use_stemmer=stemmer)
+    expected = [theirs.score(target, prediction) for target, prediction in zip(targets, predictions, strict=True)]
+    for kind in TYPES:
+        found = cf.rouge(predictions, targets, metric=kind, stemmer=stemmer).to_pylist()
+        for row, (ours, scores) in enumerate(zip(found, expected, strict=True)):
+            theirs_bits = [bits(value) for value in scores[kind]]
+            assert [bits(ours[name]) for name in ("precision", "recall", "f1")] == theirs_bits, (
+                kind,
+                targets[row],
+                predictions[row],
+            )
+
+
+def test_stems_are_nltks() -> None:
+    from nltk.stem.porter import PorterStemmer
+
+    chance = random.Random(5)
+    stemmer = PorterStemmer()
+    words = sorted({word(chance) for _ in range(40_000)})
+    # A word is matched by its stem alone when its stem is that of the other side.
+    longer = [one for one in words if len(one) > 3]
+    stems = [stemmer.stem(one) for one in longer]
+    short = [(one, stem) for one, stem in zip(longer, stems, strict=True) if len(stem) <= 3]
+    found = cf.rouge([one for one, _ in short], [stem for _, stem in short], metric="rouge1", stemmer=True)
+    assert len(short) > 1000
+    assert found["f1"].to_pylist() == [1.0] * len(short)
+    theirs = rouge_scorer.RougeScorer(["rouge1"], use_stemmer=True)
+    shuffled = longer[1:] + longer[:1]
+    ours = cf.rouge(longer, shuffled, metric="rouge1", stemmer=True)["f1"].to_pylist()
+    assert ours == [theirs.score(two, one)["rouge1"].fmeasure for one, two in zip(longer, shuffled, strict=True)]
+
+
+def test_rouge_to_the_last_bit() -> None:
+    chance = random.Random(3)
+    pairs = [
+        (prediction, reference)
+        for prediction, reference in zip(texts(chance, 3000), texts(chance, 3000), strict=True)
+        if prediction.strip(".") and reference.strip(".")
+    ]
+    theirs = Rouge(metrics=["rouge-1", "rouge-2", "rouge-5", "rouge-l"])
+    expected = [theirs.get_scores(*pair)[0] for pair in pairs]
+    for ours_name, name in [("rouge1", "rouge-1"), ("rouge2", "rouge-2"), ("rouge5", "rouge-5"), ("rougeL", "rouge-l")]:
+        found = cf.rouge(*map(list, zip(*pairs, strict=True)), metric=ours_name, compat="rouge==1.0.1").to_pylist()
+        for pair, ours, scores in zip(pairs, found, expected, strict=True):
+            assert [bits(ours[part]) for part in ("precision", "recall", "f1")] == [
+                bits(scores[name][part]) for part in "prf"
+            ], (name, pair)
+
+
+def test_what_rouge_refuses_has_no_score() -> None:
+    for text in ("", "...", "."):
+        with pytest.raises(ValueError, match=r"empty|at least 1"):
+            Rouge(metrics=["rouge-l"]).get_scores(text, "a")
+        assert cf.rouge([text], ["a"], compat="rouge==1.0.1").to_pylist()[0]["f1"] is None
+        assert cf.rouge(["a"], [text], compat="rouge==1.0.1").to_pylist()[0]["f1"] is None
+
+
+def test_of_several_references_the_first_best_counts() -> None:
+    chance = random.Random(8)
+    predictions = list(texts(chance, 400))
+    targets = [list(texts(chance, chance.randint(1, 4))) for _ in predictions]
+    theirs, ours = rouge_scorer.RougeScorer(TYPES), RougeScorer(TYPES)
+    columns = {kind: cf.rouge(predictions, targets, metric=kind).to_pylist() for kind in TYPES}
+    for row, (prediction, references) in enumerate(zip(predictions, targets, strict=True)):
+        expected = theirs.score_multi(references, prediction)
+        assert {kind: tuple(score) for kind, score in ours.score_multi(references, prediction).items()} == {
+            kind: tuple(map(float, score)) for kind, score in expected.items()
+        }
+        for kind in TYPES:
+            assert tuple(columns[kind][row].values()) == tuple(expected[kind])
+
+
+def test_ten_thousand_tokens() -> None:
+    chance = random.Random(2)
+    long, other = (" ".join(chance.choice(WORDS) for _ in range(2500)) for _ in range(2))
+    expected = rouge_scorer.RougeScorer(["rougeL"]).score(long, other)["rougeL"]
+    assert cf.rouge([other], [long])["f1"][0].as_py() == expected.fmeasure
+    huge = " ".join(str(at) for at in range(10_000))
+    assert cf.rouge([huge], [huge], compat="rouge==1.0.1")["precision"][0].as_py() == 1.0
+    assert cf.rouge([huge], [huge])["f1"][0].as_py() == 1.0
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_threads_change_nothing(threads: int) -> None:
+    chance = random.Random(4)
+    predictions, references = list(texts(chance, 3000)), list(texts(chance, 3000))
+    assert cf.rouge(predictions, references, threads=threads).equals(cf.rouge(predictions, references))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((["a"], ["b", "c"]), {}, "predictions has 1 rows and references has 2"),
+        (([1], ["b"]), {}, "predictions is int64, not text"),
+        ((["a"], [[1]]), {}, "references"),
+        ((["a"], ["b"]), {"metric": "rouge0"}, "metric is rouge0"),
+        ((["a"], ["b"]), {"metric": "rougeLsum", "compat": "rouge==1.0.1"}, "metric is rougeLsum"),
+        ((["a"], ["b"]), {"compat": "rouge"}, "compat is rouge"),
+        ((["a"], ["b"]), {"compat": "rouge==1.0.1", "stemmer": True}, "no stemmer"),
+        ((["\ud800"], ["b"]), {}, "lone surrogate"),
+    ],
+)
+def test_wrong_arguments_are_told(arguments, options, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        cf.rouge(*arguments, **options)
+
+
+def test_nothing_to_compare_with_has_no_score() -> None:
+    found = cf.rouge(["a", "a", None], [[], None, ["a"]])["f1"].to_pylist()
+    assert found == [None, None, 0.0]
