@@ -13,6 +13,9 @@ import pyarrow as pa
 
 from chaffinch.decisions import Decisions
 
+# What decisions hold besides a few numbers for each removed row, in files of their own.
+_TABLES = ("findings", "columns")
+
 
 def key_of(*parts: Any) -> str:
     """A key for JSON values: the same values give the same key in every process."""
@@ -67,12 +70,12 @@ def load(path: Path) -> Decisions | None:
     if found is None:
         return None
     table, more = found
-    findings = None
-    if more.get("findings"):
-        kept = load_table(_findings(path))
-        if kept is None:
+    tables = {}
+    for name in _TABLES:
+        kept = load_table(_beside(path, name)) if more.get(name) else None
+        if more.get(name) and kept is None:
             return None
-        findings = kept[0]
+        tables[name] = kept[0] if kept else None
     column = {name: table[name].combine_chunks().to_numpy(zero_copy_only=False) for name in table.column_names}
     return Decisions(
         row=column["row"],
@@ -83,7 +86,7 @@ def load(path: Path) -> Decisions | None:
         notes=more["notes"],
         evidence=column.get("evidence"),
         evidences=more.get("evidences", []),
-        findings=findings,
+        **tables,
     )
 
 
@@ -93,16 +96,18 @@ def save(path: Path, decisions: Decisions) -> None:
     columns |= {"witness": decisions.witness} if decisions.witness is not None else {}
     columns |= {"score": decisions.score} if decisions.score is not None else {}
     columns |= {"evidence": decisions.evidence} if decisions.evidence is not None else {}
-    more = {
+    more: dict[str, Any] = {
         "reasons": decisions.reasons,
         "notes": decisions.notes,
         "evidences": decisions.evidences,
-        "findings": decisions.findings is not None,
     }
-    if decisions.findings is not None:
-        save_table(_findings(path), decisions.findings)
+    for name in _TABLES:
+        found = getattr(decisions, name)
+        more[name] = found is not None
+        if found is not None:
+            save_table(_beside(path, name), found)
     save_table(path, pa.table(columns), more)
 
 
-def _findings(path: Path) -> Path:
-    return path.with_suffix(".findings.arrow")
+def _beside(path: Path, name: str) -> Path:
+    return path.with_suffix(f".{name}.arrow")

@@ -25,6 +25,8 @@ class Decisions:
         evidence: uint32 indices into `evidences`, one per row; None when the stage has none.
         evidences: what of the rows' own text decided; the first is empty and stands for none.
         findings: an Arrow table of what was found, with a column `row`, where the stage has more to say than a score.
+        columns: an Arrow table with a row for each of the store's, in its order: what later stages see beside the
+            store's own columns. Only rows that the stage was given have values.
     """
 
     row: Rows
@@ -36,6 +38,7 @@ class Decisions:
     evidence: npt.NDArray[np.uint32] | None = None
     evidences: list[str] = field(default_factory=list)
     findings: Any = None
+    columns: Any = None
 
     @classmethod
     def none(cls) -> Self:

@@ -150,6 +150,8 @@ class Run:
             cache.save(path, decisions)
         rows_in = len(self.alive)
         self.alive = decisions.check(self.alive)
+        if decisions.columns is not None:
+            self.rows.add(decisions.columns)
         self.progress.finish(len(self.alive), len(decisions.row))
         self.steps.append(Step(name, rows_in, decisions, time.perf_counter() - started, cached))
 

@@ -50,7 +50,8 @@ class Rows:
 
     Attributes:
         shards: the input files, in order.
-        table: the store's columns (ARCHITECTURE.md), memory-mapped: its pages are not the process's own memory.
+        table: the store's columns (ARCHITECTURE.md) and those that stages added, memory-mapped: its pages are not the
+            process's own memory.
         ranges: source name -> half-open range of row numbers, in recipe order; empty where nothing was read.
     """
 
@@ -71,6 +72,14 @@ class Rows:
 
     def __len__(self) -> int:
         return int(self.starts[-1])
+
+    def add(self, columns: Any) -> None:
+        """Lays `columns`, a table with a row for each of the store's, beside those there are."""
+        twice = sorted({*columns.column_names} & {*self.table.column_names})
+        if twice or len(columns) != len(self):
+            raise AssertionError(f"columns {', '.join(twice) or 'for other rows'} cannot be added to the store")
+        for name in columns.column_names:
+            self.table = self.table.append_column(columns.schema.field(name), columns[name])
 
     def shard_of(self, row: int) -> Shard:
         """The input file that a row came from."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from chaffinch import cache
 from chaffinch.decisions import Decisions
@@ -24,13 +25,17 @@ def test_a_damaged_table_is_no_table(tmp_path: Path) -> None:
     assert (found[0].equals(table), found[1]) == (True, {"more": 1})
 
 
-def test_decisions_without_their_findings_are_taken_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["findings", "columns"])
+def test_decisions_without_a_table_of_theirs_are_taken_again(tmp_path: Path, name: str) -> None:
     rows = np.arange(50, dtype=np.uint32)
-    findings = pa.table({"row": pa.array(rows), "text": ["words"] * 50})
+    label = pa.array(["exact_match", None] * 25).dictionary_encode()
+    table = pa.table({"row": pa.array(rows), "text": ["words"] * 50, "label": label})
     path = tmp_path / "x.arrow"
-    cache.save(path, Decisions(rows, np.zeros(50, np.uint16), ["a"], findings=findings))
+    cache.save(path, Decisions(rows, np.zeros(50, np.uint16), ["a"], **{name: table}))
     found = cache.load(path)
     assert found is not None
-    assert found.findings.equals(findings)
-    (tmp_path / "x.findings.arrow").write_bytes((tmp_path / "x.findings.arrow").read_bytes()[:-9])
+    assert getattr(found, name).equals(table)
+    assert [found.findings, found.columns].count(None) == 1
+    beside = tmp_path / f"x.{name}.arrow"
+    beside.write_bytes(beside.read_bytes()[:-9])
     assert cache.load(path) is None
