@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chaffinch.stages.dedup import exact_duplicates
     from chaffinch.stages.near import NearIndex, near_duplicates
     from chaffinch.stages.nearest import nearest
+    from chaffinch.stages.pack import pack
     from chaffinch.stages.rouge import exact_match, rouge
     from chaffinch.stages.sample import allocate, sample
     from chaffinch.stages.spans import repeated_spans
@@ -41,6 +42,7 @@ _HOMES = {
     "generated_traces": "stages.traces",
     "near_duplicates": "stages.near",
     "nearest": "stages.nearest",
+    "pack": "stages.pack",
     "plan": "planning",
     "repeated_spans": "stages.spans",
     "rouge": "stages.rouge",
@@ -63,6 +65,7 @@ __all__ = [
     "generated_traces",
     "near_duplicates",
     "nearest",
+    "pack",
     "plan",
     "repeated_spans",
     "rouge",

@@ -20,6 +20,7 @@ __all__ = [
     "near_duplicates",
     "nearest",
     "occurrences",
+    "pack",
     "read_batches",
     "read_files",
     "render",
@@ -89,6 +90,15 @@ def nearest(
     groups: tuple[Any, Any] | None = None,
     except_: Any = None,
     threads: int | None = None,
+    progress: _Progress = None,
+) -> _Table: ...
+def pack(
+    lengths: Any,
+    *,
+    capacity: int,
+    strategy: str,
+    seed: int,
+    ranks: int,
     progress: _Progress = None,
 ) -> _Table: ...
 def rouge(

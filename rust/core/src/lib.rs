@@ -13,6 +13,7 @@ pub mod factorize;
 pub mod format;
 pub mod hash;
 pub mod nearest;
+pub mod pack;
 pub mod read;
 pub mod rouge;
 pub mod sample;

@@ -18,6 +18,7 @@ mod in_order;
 mod labels;
 mod near;
 mod nearest;
+mod pack;
 mod read;
 mod read_plan;
 mod rouge;
@@ -52,6 +53,8 @@ mod _core {
     use crate::near::{near_duplicates, shingle_sets};
     #[pymodule_export]
     use crate::nearest::nearest;
+    #[pymodule_export]
+    use crate::pack::pack;
     #[pymodule_export]
     use crate::read::{hash_file, hash_files, meta_field, read_batches, read_files};
     #[pymodule_export]
