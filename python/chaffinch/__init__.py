@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from chaffinch.building import build
     from chaffinch.difference import diff
     from chaffinch.errors import DataError, RecipeError
+    from chaffinch.evaluate.leaderboard import leaderboard
     from chaffinch.planning import plan
     from chaffinch.result import Result
     from chaffinch.stages.bucket import bucket
@@ -41,6 +42,7 @@ _HOMES = {
     "exact_match": "stages.rouge",
     "generated_traces": "stages.traces",
     "near_duplicates": "stages.near",
+    "leaderboard": "evaluate.leaderboard",
     "nearest": "stages.nearest",
     "pack": "stages.pack",
     "plan": "planning",
@@ -63,6 +65,7 @@ __all__ = [
     "exact_duplicates",
     "exact_match",
     "generated_traces",
+    "leaderboard",
     "near_duplicates",
     "nearest",
     "pack",

@@ -10,6 +10,7 @@ from chaffinch.cli.decontaminate import decontaminate
 from chaffinch.cli.dedup import dedup
 from chaffinch.cli.diff import diff
 from chaffinch.cli.errors import Verbs
+from chaffinch.cli.leaderboard import leaderboard
 from chaffinch.cli.plan import plan
 from chaffinch.cli.recipes import recipes
 from chaffinch.cli.report import report
@@ -71,6 +72,10 @@ EXAMPLES: dict[Callable[..., None], list[str]] = {
     sources: ["chaffinch sources", "chaffinch sources LIMA --json"],
     synth: ["chaffinch synth --out demo/data --rows 20000 --profile demo"],
     report: ["chaffinch report out/"],
+    leaderboard: [
+        "chaffinch leaderboard 4090_full_ranks.json",
+        "chaffinch leaderboard 4090_full_ranks.json mine.json --formula helm",
+    ],
 }
 
 for verb, lines in EXAMPLES.items():
