@@ -1,0 +1,135 @@
+"""Nothing gets out of the sandbox: code that tries, and what becomes of it."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaffinch.errors import DataError
+from chaffinch.evaluate import sandbox
+from chaffinch.evaluate.sandbox import Limits, Outcome, run_code
+
+
+def closes() -> bool:
+    try:
+        return run_code("").verdict == "passed"
+    except DataError:
+        return False
+
+
+pytestmark = pytest.mark.skipif(not closes(), reason="this machine cannot lock code in")
+
+
+def run(code: str) -> Outcome:
+    return run_code(code, limits=Limits(seconds=3))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "assert 1 + 1 == 2",
+        "import collections, datetime, decimal, functools, hashlib, heapq, itertools, json, math, random, re, string",
+        "import threading\nthread = threading.Thread(target=print)\nthread.start()\nthread.join()",
+        "with open('own.txt', 'w') as file: file.write('x')\nassert open('own.txt').read() == 'x'",
+        "import os\nos.mkdir('a')\nos.rmdir('a')\nassert os.listdir('.') == [] and set(os.environ) <= {'LC_CTYPE'}",
+        "assert __name__ == '__main__'",
+    ],
+)
+def test_what_a_program_needs_is_there(code: str) -> None:
+    outcome = run(code)
+    assert outcome.verdict == "passed", outcome.output
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("assert False, 'no'", "AssertionError: no"),
+        ("def (", "SyntaxError"),
+        ("import sys\nsys.exit(0)", ""),
+        ("import os\nos._exit(0)", ""),
+        ("import ctypes\nctypes.string_at(0)", ""),
+        ("import os\nwhile True: os.fork()", "PermissionError"),
+        ("import subprocess\nsubprocess.run(['ls'])", "PermissionError"),
+        ("import os\nassert os.system('touch here') == 0", "AssertionError"),
+        ("import os\nos.execv('/bin/sh', ['sh'])", "PermissionError"),
+        ("import socket\nsocket.socket()", "PermissionError"),
+        ("import socket\nsocket.create_connection(('127.0.0.1', 80))", "PermissionError"),
+        ("import os\nos.kill(os.getppid(), 9)", "PermissionError"),
+        ("import os\nos.killpg(os.getppid(), 9)", "PermissionError"),
+        ("open('/etc/passwd')", "PermissionError"),
+        ("open('/proc/self/environ')", "PermissionError"),
+        ("import os\nos.listdir('/')", "PermissionError"),
+        ("import os\nos.symlink('/etc/passwd', 'x')", "PermissionError"),
+        ("import os\nos.link('/etc/passwd', 'x')", "PermissionError"),
+        ("import os\nos.chmod('.', 0o777)", "PermissionError"),
+        ("import os\nos.mkfifo('x')", "PermissionError"),
+        ("import resource\nresource.setrlimit(resource.RLIMIT_CPU, (99, 99))", "ValueError"),
+        ("held = bytearray(10**10)", "MemoryError"),
+        ("import ctypes\nassert ctypes.CDLL(None).ptrace(16, 1, 0, 0) == 0", "AssertionError"),
+        ("import ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) == 0", "AssertionError"),
+        ("import os\nos.memfd_create('x')", "PermissionError"),
+        ("x = '\0'", "null bytes"),
+        ("x = '\ud800'", "surrogates"),
+    ],
+)
+def test_what_it_must_not_do_fails(code: str, said: str) -> None:
+    outcome = run(code)
+    assert outcome.verdict == "failed"
+    assert said in outcome.output
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        ("while True: pass", "timeout"),
+        ("import time\ntime.sleep(100)", "timeout"),
+        ("import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass", "timeout"),
+        ("import threading, time\nwhile True:\n  threading.Thread(target=time.sleep, args=(9,)).start()", "timeout"),
+        ("while True: print('x' * 1000)", "output"),
+        ("n = 0\nwhile True:\n  n += 1\n  open(str(n), 'wb').write(b'x' * 10**6)", "disk"),
+        ("file = open('one', 'wb')\nwhile True: file.write(b'x' * 10**6)", "failed"),
+    ],
+)
+def test_what_never_ends_is_ended(code: str, verdict: str) -> None:
+    outcome = run(code)
+    assert outcome.verdict == verdict
+    assert outcome.seconds < 6
+    assert len(outcome.output) <= Limits().output
+
+
+def test_no_file_outside_its_folder_is_written(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("as it was")
+    victim.chmod(0o666)
+    for code in (f"open({str(victim)!r}, 'w')", f"import os\nos.unlink({str(victim)!r})", f"open({str(victim)!r})"):
+        assert "PermissionError" in run(code).output
+    assert victim.read_text() == "as it was"
+
+
+def test_no_server_is_reached() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        port = server.getsockname()[1]
+        assert run(f"import socket\nsocket.create_connection(('127.0.0.1', {port}))").verdict == "failed"
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_open_files_and_secrets_of_the_caller_stay_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("API_KEY", "secret")
+    with (tmp_path / "held").open("w") as held:
+        os.set_inheritable(held.fileno(), True)
+        code = f"import os\nassert 'API_KEY' not in os.environ\nos.write({held.fileno()}, b'x')"
+        assert run(code).output.strip().endswith("Bad file descriptor")
+
+
+def test_where_it_cannot_close_nothing_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    open_box = tmp_path / "open.py"
+    script = Path(sandbox.__file__).with_name("_sandboxed.py").read_text()
+    open_box.write_text(script.replace('"x86_64": (0', '"vax": (0').replace('"aarch64": (1', '"pdp11": (1'))
+    monkeypatch.setattr(sandbox, "_INSIDE", open_box)
+    with pytest.raises(DataError, match=r"was not run[\s\S]*hint: it needs Linux"):
+        run_code("print('ran')")
+    assert sys.exc_info() == (None, None, None)
