@@ -78,7 +78,7 @@ impl Entries {
     }
 
     /// Appends an entry; of two with the same key the last wins, in the place of the first, as in `json.loads`.
-    fn push(&mut self, entry: Entry, first: usize, seen: &mut Option<Map<String, usize>>) {
+    pub(super) fn push(&mut self, entry: Entry, first: usize, seen: &mut Option<Map<String, usize>>) {
         let key = entry.key.of(&self.text);
         if self.list.len() - first == FEW_KEYS && seen.is_none() {
             let keys = self.list[first..].iter().enumerate();
@@ -121,12 +121,43 @@ impl Entries {
         end: usize,
         fields: &Fields,
     ) -> Result<(), &'static str> {
-        let behind = self.read_object_at(&data[..end], start, fields)?;
-        if skip_space(&data[..end], behind) < end { Err("invalid JSON: more than one value") } else { Ok(()) }
+        let data = &data[..end];
+        let text = if self.list.is_empty() { std::str::from_utf8(&data[start..]).ok() } else { None };
+        let behind = self.read_either_way(data, text, start, start, fields)?;
+        if skip_space(data, behind) < end { Err("invalid JSON: more than one value") } else { Ok(()) }
     }
 
-    /// Appends the entries of the object that begins at `start`; the index behind it, or the reason when it is not one.
+    /// Appends the entries of the object that begins at `start`; the index behind it, or the reason when it is not one. `text` is all of
+    /// `data`, where it is text.
     pub(crate) fn read_object_at(
+        &mut self,
+        data: &[u8],
+        text: Option<&str>,
+        start: usize,
+        fields: &Fields,
+    ) -> Result<usize, &'static str> {
+        self.read_either_way(data, text, start, 0, fields)
+    }
+
+    /// `text` is `data` from `base` on, and `None` behind other entries, which the short way could not leave as they are.
+    fn read_either_way(
+        &mut self,
+        data: &[u8],
+        text: Option<&str>,
+        start: usize,
+        base: usize,
+        fields: &Fields,
+    ) -> Result<usize, &'static str> {
+        if let Some(text) = text {
+            if let Some(behind) = self.read_plain(text, start - base, base, fields) {
+                return Ok(base + behind);
+            }
+            self.clear(fields.len());
+        }
+        self.read_general(data, start, fields)
+    }
+
+    pub(super) fn read_general(
         &mut self,
         data: &[u8],
         start: usize,

@@ -18,6 +18,7 @@ mod entries;
 pub mod fields;
 mod meta;
 pub mod natural;
+mod plain;
 pub mod rows;
 pub mod scan;
 

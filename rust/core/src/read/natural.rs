@@ -98,12 +98,13 @@ fn read_instances(
     sink: &mut impl Sink,
 ) -> Option<usize> {
     let mut rows = RowReader::new(plan, facts, task);
+    let text = std::str::from_utf8(data).ok();
     let mut at = skip_space(data, bracket + 1);
     for position in 0.. {
         if position == 0 && data.get(at) == Some(&b']') {
             break;
         }
-        at = skip_space(data, rows.read_at(data, at, position, sink)?);
+        at = skip_space(data, rows.read_at(data, text, at, position, sink)?);
         match data.get(at)? {
             b',' => at = skip_space(data, at + 1),
             b']' => break,

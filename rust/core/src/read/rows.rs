@@ -86,16 +86,18 @@ impl<'p> RowReader<'p> {
         }
     }
 
-    /// Reads the JSON object that begins at `start`; the index behind it, or `None` when there is no whole one.
+    /// Reads the JSON object that begins at `start`; the index behind it, or `None` when there is no whole one. `text` is all of `data`,
+    /// where it is text.
     pub(crate) fn read_at(
         &mut self,
         data: &[u8],
+        text: Option<&str>,
         start: usize,
         position: u64,
         sink: &mut impl Sink,
     ) -> Option<usize> {
         self.entries.clear(self.plan.fields.len());
-        let end = self.entries.read_object_at(data, start, &self.plan.fields).ok()?;
+        let end = self.entries.read_object_at(data, text, start, &self.plan.fields).ok()?;
         if let Err(reason) = self.finish_record(data, position, sink) {
             sink.reject(&Reject { position, instance: None, reason, raw: &data[start..end] });
         }
