@@ -146,6 +146,7 @@ def select(
     quotas: Any,
     *,
     seed: int,
+    available: Any = None,
     rows: Any = None,
     keys: Any = None,
     identity: Any = None,

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+# Decisions are small beside shards, and each changed recipe leaves some: those of about ten builds are kept.
+KEPT = 60
+
+
+def prune(folder: Path, keep: int = KEPT) -> None:
+    """Removes all files of a folder but those written or loaded last."""
+    used = []
+    for path in folder.glob("*.arrow"):
+        # Another build may remove it at the same time.
+        with suppress(FileNotFoundError):
+            used.append((path.stat().st_mtime_ns, path.name))
+    for _, name in sorted(used, reverse=True)[keep:]:
+        (folder / name).unlink(missing_ok=True)
+
+
 def load_table(path: Path) -> tuple[pa.Table, Any] | None:
     """The table kept in the file and what was said of it, if there is one."""
     if not path.is_file():
@@ -47,7 +63,12 @@ def load_table(path: Path) -> tuple[pa.Table, Any] | None:
     try:
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         table.validate()
+        with suppress(OSError):
+            # For `prune`, which a cache that cannot be written does without.
+            os.utime(path)
         return table, json.loads(table.schema.metadata[b"chaffinch"])
+    except FileNotFoundError:
+        return None
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         # Arrow's own complaints are OSErrors too, without the number that the system's have.
         if isinstance(error, OSError) and error.errno:

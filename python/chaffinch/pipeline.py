@@ -135,6 +135,7 @@ class Run:
             self._step(name, path, runs[name])
             if name == "provenance" and (found := self._traces(alive)) is not None:
                 self.marks = provenance.with_traces(self.marks, found)
+        cache.prune(decisions_folder(self.cache))
 
     def in_order(self) -> np.ndarray:
         """The rows still in, by place: the keyed hash of their content, a shuffle that no other row can change."""
@@ -243,8 +244,13 @@ def kept_decisions(recipe: Recipe, shards: list[readers.Shard], data: Path, fold
     for name in recipe.stages():
         if name in more:
             key = cache.key_of(key, name, _json(getattr(recipe, name)), more[name])
-            paths[name] = folder / "decisions" / f"{key}.arrow"
+            paths[name] = decisions_folder(folder) / f"{key}.arrow"
     return paths
+
+
+def decisions_folder(folder: Path) -> Path:
+    """Where in a cache folder decisions lie."""
+    return folder / "decisions"
 
 
 def _evaluation_sets(recipe: Recipe, data: Path) -> tuple[list[evaluation_sets.EvaluationSet], list[str]]:

@@ -1,5 +1,6 @@
 """What the cache keeps comes back or is made again, whatever became of its files."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -39,3 +40,13 @@ def test_decisions_without_a_table_of_theirs_are_taken_again(tmp_path: Path, nam
     beside = tmp_path / f"x.{name}.arrow"
     beside.write_bytes(beside.read_bytes()[:-9])
     assert cache.load(path) is None
+
+
+def test_what_was_used_last_is_kept(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.arrow" for number in range(6)]
+    for age, path in enumerate(paths):
+        cache.save_table(path, pa.table({"row": [age]}))
+        os.utime(path, (1_000 - age, 1_000 - age))
+    assert cache.load_table(paths[5]) is not None
+    cache.prune(tmp_path, keep=3)
+    assert sorted(tmp_path.iterdir()) == [paths[0], paths[1], paths[5]]

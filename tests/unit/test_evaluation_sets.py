@@ -116,6 +116,15 @@ def test_a_key_without_rows_is_named(tmp_path: Path, rows: str) -> None:
         read(tmp_path, "bbh")
 
 
+def test_rows_under_a_key_keep_the_fields_that_only_later_ones_have(tmp_path: Path) -> None:
+    (tmp_path / "bbh").mkdir()
+    (tmp_path / "bbh" / "navigate.json").write_text(
+        '{"examples": [{"input": "a"}, {"target": "b", "input": "c"}, {"input": "d", "target": null}]}'
+    )
+    answers = [(row["question"], row["answer"]) for row in read(tmp_path, "bbh")]
+    assert answers == [("a", ""), ("c", "b"), ("d", "")]
+
+
 def test_no_name_of_the_hub_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_jsonl(tmp_path / "side" / "a.jsonl", [{"question": "from this machine"}])
     (tmp_path / "here").mkdir()

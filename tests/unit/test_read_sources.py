@@ -181,7 +181,7 @@ def test_nothing_unfinished_is_left_behind(data, tmp_path):
     (data / "big.json.gz").write_bytes(gzip.compress(f"[{', '.join([ROW] * 700_000)}]".encode(), 1))
     [shard] = read_source(source(files="big.json.gz"), data, tmp_path / "cache")
     assert shard.rows == 700_000
-    (data / "bad.parquet").write_bytes(b"PAR1 and no more")
+    (data / "bad.parquet").write_bytes(b"no Parquet")
     with pytest.raises(DataError, match=r"bad\.parquet.*\nhint: "):
         read_source(source(files="bad.parquet"), data, tmp_path / "cache")
     assert list((tmp_path / "cache").rglob("*.tmp")) == []
@@ -296,6 +296,53 @@ def test_bytes_where_text_is_due_are_text(data, tmp_path, kind, suffix):
     assert (row["instruction"], row["meta"]) == ("café", '{"image":"ff"}')
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "pq", "arrow", "feather", "ipc"])
+def test_a_file_of_columns_that_is_empty_or_cut_short_is_told_as_one_of_lines_is(data, tmp_path, suffix):
+    write_table(pa.table({"instruction": ["q"] * 99, "output": ["o"] * 99}), data / f"cut.{suffix}")
+    (data / f"cut.{suffix}").write_bytes((data / f"cut.{suffix}").read_bytes()[:-9])
+    (data / f"empty.{suffix}").touch()
+    (data / "cut.jsonl").write_text(f"{ROW}\n{ROW[:9]}")
+    (data / "empty.jsonl").touch()
+    for name, rejected, notes in (("empty", 0, {"empty_file": 1}), ("cut", 1, {"truncated_file": 1})):
+        # The second time from the cache.
+        for cached in (False, True):
+            shards = read_source(source(files=[f"{name}.{suffix}", f"{name}.jsonl"]), data, tmp_path / "cache")
+            assert [(shard.rejected, shard.notes, shard.cached) for shard in shards] == [(rejected, notes, cached)] * 2
+    tables = [pa.ipc.open_file(pa.memory_map(str(shard.quarantine))).read_all() for shard in shards]
+    [bad], [line] = sorted((table.to_pylist() for table in tables), key=lambda bad: bad[0]["file"] == "cut.jsonl")
+    assert (bad["file"], bad["reason"]) == (f"cut.{suffix}", "truncated: the file ends before its footer")
+    assert line["reason"].startswith("truncated: ")
+    assert tables[0].schema == tables[1].schema
+    assert [pa.ipc.open_file(shard.path).read_all().num_rows for shard in shards].count(0) == 1
+
+
+def test_a_shard_that_ends_in_zeroes_is_read_again(data, tmp_path):
+    def shards():
+        return read_source(source(), data, tmp_path / "cache")
+
+    before = [shard.path.read_bytes() for shard in shards()]
+    path = shards()[0].path
+    # What a power cut may leave: the length is right, the end was never written.
+    path.write_bytes(before[0][:-200] + bytes(200))
+    after = shards()
+    assert [shard.cached for shard in after] == [False, True]
+    assert [shard.path.read_bytes() for shard in after] == before
+
+
+def test_a_full_disk_is_told_with_the_file(data, tmp_path):
+    (data / "big.jsonl").write_text(f"{ROW}\n" * 9_000)
+    code = (
+        "import resource, sys; from pathlib import Path; from chaffinch.readers import read_source\n"
+        "from chaffinch.recipe.source import Source\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "try: read_source(Source(name='s', files='big.jsonl'), Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "except OSError as error: print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code, data, tmp_path / "cache"], capture_output=True, text=True)
+    assert "File too large" in run.stdout, run.stderr
+    assert str(tmp_path / "cache" / "read") in run.stdout
+
+
 def test_bytes_that_are_no_text_and_pages_that_are_damaged_are_named_without_a_traceback(data, tmp_path):
     write_table(pa.table({"instruction": [b"\xff"], "output": ["o"]}), data / "bytes.parquet")
     write_table(pa.table({"instruction": ["q" * 9_000], "output": ["o"]}), data / "page.parquet")
@@ -308,11 +355,36 @@ def test_bytes_that_are_no_text_and_pages_that_are_damaged_are_named_without_a_t
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    if path.suffix == ".parquet":
+    if path.suffix in (".parquet", ".pq"):
         pq.write_table(table, path)
     else:
         with pa.ipc.new_file(path, table.schema) as writer:
             writer.write_table(table)
+
+
+@pytest.mark.parametrize(
+    ("names", "overlap"),
+    [
+        (["a/b:train[:10]", "a/b:train"], True),
+        (["a/b:train[:10]", "a/b"], True),
+        (["a/b:train[:10]", "a/b:train[5:20]"], True),
+        (["a/b:train[:10]", "a/b:train[50%:]"], True),
+        (["a/b:train[-10:]", "a/b:train[:10]"], True),
+        (["a/b:train+test", "a/b:test"], True),
+        (["a/b:train[:9]+train[8:]"], True),
+        (["a/b:train[:10]", "a/b:train[10:20]", "a/b:test", "a/c:train"], False),
+        (["a/b:train[:10%]", "a/b:train[10%:]"], False),
+        (["a/b:train[:1]+test"], False),
+        (["a/b:train", "a/b", "a/b"], False),
+    ],
+)
+def test_slices_of_the_hub_that_may_share_rows_are_refused(data, names, overlap):
+    named = source(files=[f"hf:{name}" for name in names])
+    if overlap:
+        with pytest.raises(RecipeError, match=r"may have rows in common.*\nhint: "):
+            plan_source(named, data)
+    else:
+        assert len(plan_source(named, data)) == len(set(names))
 
 
 def hub(tmp_path: Path, *names: str) -> str:

@@ -88,6 +88,8 @@ def test_a_base_is_looked_for_beside_its_recipe_only(folder: Path, monkeypatch: 
         ("name: " + "[" * 20_000 + "]" * 20_000, "nested too deeply"),
         ("a: &a {name: x}\nname: y\nsources: [{<<: *a}]", "`<<` is not read; write the keys out, or use `base:`"),
         ("name: x\nname: y", "key 'name' stands twice"),
+        ("- " * 20_000, "nested too deeply"),
+        ("\n".join(" " * level + "a:" for level in range(3_000)), "nested too deeply"),
         ("? [a]\n: x\n? [a]\n: y", "unhashable key"),
         ("name: x\nsources: [{name: a, files: x, optional: yes}]", "sources.0.optional"),
     ],

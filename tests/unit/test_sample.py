@@ -88,7 +88,7 @@ def test_labels_that_meet_are_refused():
         ({"rows": {"a": 1}}, RecipeError, "step 1: no quota for b, c\nhint"),
         ({"rows_each": 3}, DataError, "stratum c has 2 rows, 3 were asked for\nhint"),
         ({"rows": {"a": 1, "b": 1, "c": 1, "d": 1}}, DataError, "stratum d has 0 rows"),
-        ({"total": 11, "shortfall": "redistribute"}, DataError, "10 rows, 11"),
+        ({"total": 11, "shortfall": "redistribute"}, DataError, "10 rows, 11 were asked for\nhint: ask for no more"),
         ({"by": "colour", "rows_each": 1}, RecipeError, "no column 'colour'\nhint: choose from source"),
         ({"where": {"colour": "red"}, "rows_each": 1}, RecipeError, "no column 'colour'"),
     ],

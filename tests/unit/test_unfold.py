@@ -83,3 +83,23 @@ def test_packed_files_are_unpacked(data: Path, end: str) -> None:
 def test_a_truncated_packed_file_is_named(data: Path) -> None:
     with pytest.raises(DataError, match=r"q\.json\.gz.*\nhint:"):
         read(data, "q.json.gz", gzip.compress(quac(QUESTION))[:-6], "quac")
+
+
+def test_text_files_are_a_document_each(data: Path) -> None:
+    for name, content in {
+        "b.txt": b"\xef\xbb\xbf two\r\nlines\n",
+        "a.part.txt": "caf\u00e9".encode(),
+        "c.txt.gz": gzip.compress(b"packed"),
+        "empty.txt": b" \n",
+        "bytes.txt": b"\xff",
+    }.items():
+        (data / name).write_bytes(content)
+    source = Source.model_validate({"name": "s", "files": ".", "format": "text", "instruction": "Go on."})
+    [shard] = read_source(source, data, data / ".cache")
+    rows = pa.ipc.open_file(pa.memory_map(str(shard.path))).read_all().to_pylist()
+    assert [(row["instruction"], row["input"], row["references"], json.loads(row["meta"])) for row in rows] == [
+        ("Go on.", "", ["caf\u00e9"], {"id": "a.part"}),
+        ("Go on.", "", [" two\r\nlines\n"], {"id": "b"}),
+        ("Go on.", "", ["packed"], {"id": "c"}),
+    ]
+    assert sorted(bad["reason"] for bad in rejects(shard)) == ["invalid UTF-8", "no reference"]

@@ -185,7 +185,10 @@ def _tables(evaluation_set: EvaluationSet) -> Iterator[tuple[str, str, pa.Table]
 def _rows(where: str, table: pa.Table, key: str) -> pa.Table:
     """The table of the rows that a file has under a key."""
     try:
-        return pa.Table.from_pylist([row for rows in values_of(table, key) for row in rows])
+        rows = [row for rows in values_of(table, key) for row in rows]
+        # Arrow itself takes the columns of the first row for those of all.
+        names = dict.fromkeys(name for row in rows for name in row)
+        return pa.table({name: [row.get(name) for row in rows] for name in names})
     except (pa.ArrowException, TypeError, AttributeError, UnicodeEncodeError) as error:
         hint = "it has to be an array of objects of texts and numbers"
         raise DataError(f"{where}: {key!r} holds no rows: {error}\nhint: {hint}") from None

@@ -1,5 +1,6 @@
 """Parquet and Arrow files, and data sets of the Hugging Face hub, as streams of Arrow batches."""
 
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,10 @@ import pyarrow.parquet as pq
 
 from chaffinch.errors import DataError
 from chaffinch.readers.inputs import HUB
+
+PARQUET = (".parquet", ".pq")
+PARQUET_MAGIC = b"PAR1"
+ARROW_MAGIC = b"ARROW1"
 
 # Batches become JSON on their way to the reader; this many rows keep that text small.
 BATCH_ROWS = 4096
@@ -27,7 +32,7 @@ def open_batches(path: Path, suffix: str, texts: Collection[str], failed: list[E
         DataError: the file is not what its name says.
     """
     try:
-        if suffix in (".parquet", ".pq"):
+        if suffix in PARQUET:
             parquet = pq.ParquetFile(path)
             schema, batches = parquet.schema_arrow, parquet.iter_batches(BATCH_ROWS)
         else:
@@ -36,6 +41,23 @@ def open_batches(path: Path, suffix: str, texts: Collection[str], failed: list[E
         raise damaged(path, error) from None
     told = pa.schema([field.with_type(pa.string()) if _is_text(field, texts) else field for field in schema])
     return pa.RecordBatchReader.from_batches(told, _watched(batches, told, failed))
+
+
+def ends_well(path: Path, magic: bytes) -> bool:
+    """Whether the file's last bytes are the mark that its format ends with."""
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - len(magic)))
+        return file.read() == magic
+
+
+def cut_short(path: Path, suffix: str) -> bytes | None:
+    """The first bytes of a Parquet or Arrow file that is empty or ends before its footer; None for any other."""
+    magic = PARQUET_MAGIC if suffix in PARQUET else ARROW_MAGIC
+    with path.open("rb") as file:
+        start = file.read(500)
+    # A file without the mark is no such file, or an Arrow stream, which has none.
+    return start if not start or (start.startswith(magic) and not ends_well(path, magic)) else None
 
 
 def damaged(path: Path, error: Exception) -> Exception:

@@ -1,8 +1,10 @@
 """Which files a source has."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path, PurePosixPath
 
 from chaffinch.errors import DataError, RecipeError
@@ -15,7 +17,7 @@ COLUMNAR = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
 TEXT = (".json", ".jsonl", ".ndjson", ".txt", ".story", *DELIMITED)
 
 # One row per file or folder: a shard of its own for each would be mostly overhead.
-GROUPED = ("cnn-stories", "apps")
+GROUPED = ("cnn-stories", "text", "apps")
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,16 @@ def plan_source(source: Source, data: Path) -> list[Input]:
         data: the data folder; patterns are relative to it.
 
     Returns:
-        One input per file, hub data set, or (for `cnn-stories` and `apps`) folder; none only for an optional
-        source.
+        One input per file, hub data set, or (for `cnn-stories`, `text` and `apps`) folder; none only for an
+        optional source.
 
     Raises:
         DataError: a pattern matches nothing and the source is not optional.
-        RecipeError: a pattern points outside the data folder.
+        RecipeError: a pattern points outside the data folder, or two slices of a hub data set may overlap.
     """
     excluded = {file for pattern in source.exclude for file in _match(pattern, data, source, apps=False)}
     found: set[str] = set()
+    _check_slices(source)
     hub = [Input(pattern, (), 0) for pattern in dict.fromkeys(source.files) if pattern.startswith(HUB)]
     for pattern in source.files:
         if pattern.startswith(HUB):
@@ -83,6 +86,43 @@ def plan_source(source: Source, data: Path) -> list[Input]:
     if source.format in GROUPED:
         return [*_grouped(files, data, source.format), *hub]
     return [*(Input(file, (data / file,), (data / file).stat().st_size) for file in files), *hub]
+
+
+def _check_slices(source: Source) -> None:
+    """Refuses slices of a hub data set that may have rows in common: these would count twice.
+
+    Whole splits and data sets may be named together: a split is read once.
+    """
+    parts = []
+    for name in dict.fromkeys(source.files):
+        path, _, splits = name.removeprefix(HUB).partition(":")
+        if name.startswith(HUB):
+            parts += [(name, path, part.partition("[")) for part in splits.split("+")]
+    for (name, path, (split, bracket, rows)), (
+        other,
+        other_path,
+        (other_split, other_bracket, other_rows),
+    ) in combinations(parts, 2):
+        plain = not any(mark in name + other for mark in "[+")
+        same = path == other_path and (split == other_split or not split or not other_split)
+        if same and not plain and not _disjoint(bracket + rows, other_bracket + other_rows):
+            message = f"source {source.name}: {name} and {other} may have rows in common, which would count twice"
+            raise RecipeError(f"{message}\nhint: name the whole split, or slices that do not overlap")
+
+
+def _disjoint(one: str, other: str) -> bool:
+    """Whether two slices such as `[:10%]` and `[10%:]` surely have no row in common."""
+    ends = []
+    for part in (one, other):
+        found = re.fullmatch(r"\[(\d*)(%?):(\d*)(%?)\]", part)
+        if not found:
+            return False
+        start, start_unit, end, end_unit = found.groups()
+        ends.append(
+            (int(start or 0), float(end or "inf"), {start_unit if start else end_unit, end_unit if end else start_unit})
+        )
+    (start, end, units), (other_start, other_end, other_units) = ends
+    return units == other_units and len(units) == 1 and (end <= other_start or other_end <= start)
 
 
 def check_inside(path: str, where: str) -> None:

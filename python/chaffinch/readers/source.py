@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from chaffinch import _core
-from chaffinch.cache import temporary_beside
+from chaffinch.cache import atomic_path, temporary_beside
 from chaffinch.errors import DataError
-from chaffinch.readers.columnar import BATCH_ROWS, damaged, open_batches, open_hub
+from chaffinch.readers.columnar import ARROW_MAGIC, BATCH_ROWS, cut_short, damaged, ends_well, open_batches, open_hub
 from chaffinch.readers.hashes import file_hashes, write_json
 from chaffinch.readers.inputs import COLUMNAR, GROUPED, HUB, Input, plan_source
 from chaffinch.readers.plan import UNFOLDED, Task, core_plan, is_delimited, load_task_table
@@ -24,6 +24,13 @@ READER_VERSION = 3
 
 # The folder of the cache that holds the shards.
 SHARDS = "read"
+
+QUARANTINE = pa.schema(
+    [
+        pa.field(name, pa.uint64() if name == "position" else pa.string(), nullable=False)
+        for name in ("file", "position", "pointer", "reason", "raw")
+    ]
+)
 
 # Shards are finished in groups of at most so many bytes and files: an interrupted run keeps most of its work.
 GROUP_BYTES = 512 << 20
@@ -195,8 +202,9 @@ def _cached(item: _Work) -> dict[str, Any] | None:
     """The summary of a complete shard."""
     try:
         summary = json.loads(item.summary.read_text("utf-8"))
-        complete = item.job["output"].stat().st_size == summary["shard_bytes"]
-        complete = complete and (summary["rejected"] == 0 or item.job["quarantine"].exists())
+        shard = item.job["output"]
+        complete = shard.stat().st_size == summary["shard_bytes"] and ends_well(shard, ARROW_MAGIC)
+        complete = complete and (summary["rejected"] == 0 or ends_well(item.job["quarantine"], ARROW_MAGIC))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return summary if complete else None
@@ -229,14 +237,18 @@ def _read(group: list[_Work], threads: int | None, progress: Callable[[int], obj
     failed: list[Exception] = []
     path = first.input.members[0] if first.input.members else Path()
     if first.table is not None or first.input.suffix in COLUMNAR:
+        cut = None if first.table is not None else cut_short(path, first.input.suffix)
         if first.table is not None:
             batches = first.table.to_reader(max_chunksize=BATCH_ROWS)
+        elif cut is not None:
+            batches = pa.table({"text": pa.array([], pa.string())}).to_reader()
         else:
             texts = {name for names in first.plan["fields"].values() for name in names}
             batches = open_batches(path, first.input.suffix, texts, failed)
         try:
             # Progress would count the batches' JSON, not the file's bytes.
-            return [_core.read_batches(first.plan, {**first.job, "path": path}, batches, threads=threads)]
+            outcome = _core.read_batches(first.plan, {**first.job, "path": path}, batches, threads=threads)
+            return [_quarantined(first, cut) if cut else outcome]
         except DataError:
             if failed:
                 raise damaged(path, failed[0]) from None
@@ -258,12 +270,27 @@ def _read(group: list[_Work], threads: int | None, progress: Callable[[int], obj
             path.unlink(missing_ok=True)
 
 
+def _quarantined(item: _Work, start: bytes) -> Outcome:
+    """Notes in the quarantine that a file of columns ends too early to be read at all; it begins with `start`."""
+    columns = {
+        "file": item.input.file,
+        "position": 0,
+        "pointer": "end of the file",
+        "reason": "truncated: the file ends before its footer",
+        "raw": start.decode("utf-8", "replace")[:500],
+    }
+    table = pa.table({name: [value] for name, value in columns.items()})
+    with atomic_path(item.job["quarantine"]) as temporary, pa.ipc.new_file(str(temporary), QUARANTINE) as writer:
+        writer.write_table(table.cast(QUARANTINE))
+    return 0, 1, {"truncated_file": 1}
+
+
 def _finish(item: _Work, rows: int, rejected: int, notes: dict[str, int]) -> None:
     """Writes the summary: the sign that the shard is complete.
 
     The shard itself is not forced to disk, which would take as long as reading it. A killed process loses nothing by
     that, and after a power cut a file is shorter than its summary says, since file systems that order their writes
-    extend a file only once its data is there; `_cached` refuses such a shard.
+    extend a file only once its data is there, or it ends in zeroes; `_cached` refuses such a shard.
     """
     summary = {
         "reader_version": READER_VERSION,

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from chaffinch.errors import DataError
+from chaffinch.readers.inputs import Input
 
 HIGHLIGHT = "@highlight"
 
@@ -38,6 +39,13 @@ def stories(members: tuple[Path, ...]) -> Iterator[bytes]:
             "file": path.name,
         }
         yield _line(row)
+
+
+def documents(members: tuple[Path, ...]) -> Iterator[bytes]:
+    """Text files, one document each: the reference, as it is but for a BOM; its name is the id."""
+    for path in members:
+        text = _content(path).decode("utf-8-sig", "surrogateescape")
+        yield _line({"input": "", "output": [text] if text.strip() else [], "id": Input(path.name, (), 0).stem})
 
 
 def problems(members: tuple[Path, ...]) -> Iterator[bytes]:
@@ -130,6 +138,7 @@ def openbookqa(members: tuple[Path, ...]) -> Iterator[bytes]:
 
 UNFOLD: dict[str, Callable[[tuple[Path, ...]], Iterator[bytes]]] = {
     "cnn-stories": stories,
+    "text": documents,
     "apps": problems,
     "quac": quac,
     "openbookqa": openbookqa,

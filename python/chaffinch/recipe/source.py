@@ -25,6 +25,7 @@ Format = Literal[
     "conversation",
     "natural-instructions",
     "cnn-stories",
+    "text",
     "apps",
     "quac",
     "openbookqa",

@@ -140,7 +140,16 @@ def sample(
         np.uint64,
     )
     key_column = None if keys is None else _keys(keys, sum(have.values()))
-    picks = pa.table(_core.select(codes, pa.array(quota), seed=_seed(seed), keys=key_column, threads=threads))
+    picks = pa.table(
+        _core.select(
+            codes,
+            pa.array(quota),
+            seed=_seed(seed),
+            available=pa.table(counts)["rows"].combine_chunks(),
+            keys=key_column,
+            threads=threads,
+        )
+    )
     index = picks["stratum"].combine_chunks().cast(pa.int32())
     stratum = pa.DictionaryArray.from_arrays(index, pa.array(labels, pa.string()))
     return pa.table({"row": picks["row"], "stratum": stratum})
@@ -233,6 +242,7 @@ def _draw(
             pa.array(code),
             pa.array(quota.astype(np.uint64)),
             seed=_seed(seed),
+            available=pa.array(counts.astype(np.uint64)),
             rows=pa.array(rows_in),
             keys=rows["content_hash"],
             identity=rows["row_hash"],

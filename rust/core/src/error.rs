@@ -40,6 +40,14 @@ pub enum Error {
         /// Rows there are.
         available: u64,
     },
+    /// All strata together cannot give as many rows as were asked for.
+    #[error("the strata that may give some have {available} rows, {asked} were asked for")]
+    TooFewRows {
+        /// Rows asked for.
+        asked: u64,
+        /// Rows there are.
+        available: u64,
+    },
     /// More rows than a row number holds.
     #[error("{rows} rows, at most {} fit in one build", u32::MAX)]
     TooManyRows {
@@ -73,6 +81,9 @@ impl Error {
         match self {
             Self::Shortfall { .. } => {
                 Some("lower the quota, add data, or set shortfall to `redistribute` or `accept`")
+            }
+            Self::TooFewRows { .. } => {
+                Some("ask for no more than there are, add data, or give more strata a quota or a weight")
             }
             Self::TooManyRows { .. } => Some("build the mixture in several runs and join their outputs"),
             Self::Template { .. } => {

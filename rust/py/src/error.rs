@@ -34,9 +34,10 @@ impl From<BorderError> for PyErr {
                 let message = with_hint(&core.to_string(), core.hint());
                 match core {
                     Error::LengthMismatch { .. } | Error::OutOfRange { .. } => PyValueError::new_err(message),
-                    Error::Shortfall { .. } | Error::TooManyRows { .. } | Error::Data { .. } => {
-                        DataError::new_err(message)
-                    }
+                    Error::Shortfall { .. }
+                    | Error::TooFewRows { .. }
+                    | Error::TooManyRows { .. }
+                    | Error::Data { .. } => DataError::new_err(message),
                     Error::Template { .. } => RecipeError::new_err(message),
                     Error::Interrupted => PyKeyboardInterrupt::new_err(()),
                 }

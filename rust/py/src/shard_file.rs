@@ -12,7 +12,7 @@ use arrow_schema::{ArrowError, Schema};
 use chaffinch_core::read::Note;
 
 use crate::decompress::at;
-use crate::error::Result;
+use crate::error::{BorderError, Result};
 use crate::shard::{Parsed, QUARANTINE, ROWS};
 
 static TEMPORARY: AtomicU64 = AtomicU64::new(0);
@@ -32,6 +32,14 @@ pub(crate) fn temporary_beside(path: &Path) -> Result<(PathBuf, File)> {
     }
 }
 
+/// Arrow's error in writing `path`, which does not name it.
+fn writing(path: &Path) -> impl Fn(ArrowError) -> BorderError {
+    move |error| match error {
+        ArrowError::IoError(_, source) => at(path)(source),
+        other => other.into(),
+    }
+}
+
 /// An Arrow file that appears under its name only when it is complete.
 struct ArrowFile {
     path: PathBuf,
@@ -42,20 +50,21 @@ struct ArrowFile {
 impl ArrowFile {
     fn create(path: &Path, schema: &Schema) -> Result<Self> {
         let (temporary, file) = temporary_beside(path)?;
-        let writer = Some(FileWriter::try_new_buffered(file, schema)?);
-        Ok(Self { path: path.to_owned(), temporary, writer })
+        let writer = FileWriter::try_new_buffered(file, schema).map_err(writing(&temporary))?;
+        Ok(Self { path: path.to_owned(), temporary, writer: Some(writer) })
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         match &mut self.writer {
-            Some(writer) => Ok(writer.write(batch)?),
+            Some(writer) => writer.write(batch).map_err(writing(&self.temporary)),
             None => Ok(()),
         }
     }
 
     fn finish(mut self) -> Result<()> {
         if let Some(writer) = self.writer.take() {
-            writer.into_inner()?.into_inner().map_err(|error| ArrowError::from(error.into_error()))?;
+            let buffered = writer.into_inner().map_err(writing(&self.temporary))?;
+            buffered.into_inner().map_err(|error| at(&self.temporary)(error.into_error()))?;
             fs::rename(&self.temporary, &self.path).map_err(at(&self.path))?;
         }
         Ok(())

@@ -123,7 +123,7 @@ pub fn allocate(
 fn impossible(asked: u64, weights: &[u64], available: &[u64]) -> Error {
     let available =
         weights.iter().zip(available).filter(|(weight, _)| **weight > 0).map(|(_, rows)| *rows).sum();
-    Error::Shortfall { stratum: "(all that have a weight)".to_owned(), asked, available }
+    Error::TooFewRows { asked, available }
 }
 
 fn same_length(left_rows: usize, right: &'static str, right_rows: usize) -> Result<()> {
