@@ -4,8 +4,8 @@
 //! depend on the set of tuples alone, not on the order of rows, chunks or threads.
 //!
 //! *Method*: rows are cut into a few long segments, each coded in the order in which its labels come; then the segments' distinct labels
-//! are sorted together and the codes replaced by ranks. A column that already has codes, such as Arrow's dictionaries, looks at each
-//! label once rather than at each row's.
+//! are sorted together and the codes replaced by ranks. Of a column that has codes for few labels, such as one of Arrow's dictionaries,
+//! the codes are counted, the labels sorted, and the ranks written: each label is looked at once.
 //!
 //! *Cost*: a hash look-up per row and column; 4 bytes a row, which are the answer, and some 50 a distinct label and segment.
 
@@ -23,6 +23,14 @@ pub trait Labels: Sync {
     /// Codes the rows from `start` on, as many as there are `codes`, by asking `encoder` about their labels: `None` for a null. A label may
     /// be asked about once and its code reused; a label that no row has must not be asked about.
     fn code<'a>(&'a self, start: usize, codes: &mut [u32], encoder: &mut Encoder<Option<&'a str>>);
+    /// The labels that rows can have, if the column knows them beforehand and they are few: then [`Labels::keys`] answers.
+    fn known(&self) -> Option<Vec<Option<&str>>> {
+        None
+    }
+    /// The index in [`Labels::known`] of the label of each row from `start` on, as many as there are `keys`.
+    fn keys(&self, _start: usize, keys: &mut [u32]) {
+        keys.fill(0);
+    }
 }
 
 impl<T: AsRef<str> + Sync> Labels for Vec<Option<T>> {
@@ -96,6 +104,8 @@ pub struct Factors {
 }
 
 const BLOCK: usize = 1 << 16;
+/// Keys that are counted or replaced at once: they stay in a core's nearest cache.
+const KEYS: usize = 1 << 11;
 
 /// Codes the rows of `columns`, all of one length; no column at all gives no rows.
 pub fn factorize(columns: &[&dyn Labels], control: &Control) -> Result<Factors> {
@@ -118,7 +128,10 @@ pub fn factorize(columns: &[&dyn Labels], control: &Control) -> Result<Factors> 
     let mut ranks: Vec<Vec<u32>> = Vec::new();
     let mut labels: Vec<Vec<Option<&str>>> = Vec::new();
     for &column in columns {
-        let own = Ranks::new(length, |start, codes, encoder| column.code(start, codes, encoder), control)?;
+        let own = match column.known() {
+            Some(known) => Ranks::of_known(length, known, |start, keys| column.keys(start, keys), control)?,
+            None => Ranks::new(length, |start, codes, encoder| column.code(start, codes, encoder), control)?,
+        };
         if ranks.is_empty() {
             ranks.push((0..own.distinct.len() as u64).map(rank).collect());
             tuples = Ranks { codes: own.codes, distinct: Vec::new(), seen: own.seen };
@@ -161,6 +174,10 @@ struct Seen {
 
 impl Seen {
     const NEVER: Self = Self { rows: 0, first: u32::MAX };
+
+    fn and(self, other: Self) -> Self {
+        Self { rows: self.rows + other.rows, first: self.first.min(other.first) }
+    }
 }
 
 /// The rank of every row's value among the distinct values, these in order, and where each was seen.
@@ -183,8 +200,7 @@ impl<T: Value> Ranks<T> {
         code: impl Fn(usize, &mut [u32], &mut Encoder<T>) + Sync,
         control: &Control,
     ) -> Result<Self> {
-        // Few segments, so that a label is met as new only a few times; several to a thread, so that none waits long for the last one.
-        let segment = length.div_ceil(4 * rayon::current_num_threads()).next_multiple_of(BLOCK).max(BLOCK);
+        let segment = segment(length);
         let mut codes = vec![0u32; length];
         let segments = codes
             .par_chunks_mut(segment)
@@ -215,27 +231,7 @@ impl<T: Value> Ranks<T> {
                 Ok((encoder.values, seen))
             })
             .collect::<Result<Vec<_>>>()?;
-        let mut order: Vec<(T, usize, usize)> = (0..)
-            .zip(&segments)
-            .flat_map(|(segment, (values, _))| {
-                (0..).zip(values).map(move |(code, &value)| (value, segment, code))
-            })
-            .collect();
-        order.par_sort_unstable();
-        let mut distinct: Vec<T> = Vec::new();
-        let mut seen: Vec<Seen> = Vec::new();
-        let mut ranks: Vec<Vec<u32>> = segments.iter().map(|(values, _)| vec![0; values.len()]).collect();
-        for (value, segment, code) in order {
-            if distinct.last() != Some(&value) {
-                distinct.push(value);
-                seen.push(Seen::NEVER);
-            }
-            let here = segments[segment].1[code];
-            if let Some(all) = seen.last_mut() {
-                *all = Seen { rows: all.rows + here.rows, first: all.first.min(here.first) };
-            }
-            ranks[segment][code] = rank(distinct.len() as u64 - 1);
-        }
+        let (ranks, distinct, seen) = Self::merged(&segments);
         codes.par_chunks_mut(segment).zip(&ranks).for_each(|(codes, ranks)| {
             for code in codes {
                 *code = ranks[*code as usize];
@@ -243,6 +239,89 @@ impl<T: Value> Ranks<T> {
         });
         Ok(Self { codes, distinct, seen })
     }
+
+    /// The same where the values are `known` and `keys` fills in their indices: these are counted before any code is written.
+    fn of_known(
+        length: usize,
+        known: Vec<T>,
+        keys: impl Fn(usize, &mut [u32]) + Sync,
+        control: &Control,
+    ) -> Result<Self> {
+        let segment = segment(length);
+        let segments = (0..length.div_ceil(segment))
+            .into_par_iter()
+            .map(|number| {
+                let mut seen = vec![Seen::NEVER; known.len()];
+                let mut block = [0; KEYS];
+                let end = length.min((number + 1) * segment);
+                for start in (number * segment..end).step_by(KEYS) {
+                    let block = &mut block[..KEYS.min(end - start)];
+                    keys(start, block);
+                    for (row, &key) in (start as u64..).zip(block.iter()) {
+                        let seen = &mut seen[key as usize];
+                        if seen.rows == 0 {
+                            seen.first = rank(row);
+                        }
+                        seen.rows += 1;
+                    }
+                    control.advance(block.len() as u64)?;
+                }
+                Ok(seen)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let all = segments
+            .into_iter()
+            .reduce(|all, part| all.iter().zip(part).map(|(all, part)| all.and(part)).collect());
+        // A value that no row has gets no rank.
+        let (indices, present): (Vec<u32>, Vec<(T, Seen)>) = (0..)
+            .zip(known.iter().copied().zip(all.unwrap_or_default()))
+            .filter(|(_, (_, seen))| seen.rows > 0)
+            .unzip();
+        let (ranks, distinct, seen) = Self::merged(&[present.into_iter().unzip()]);
+        let mut rank_of = vec![0; known.len()];
+        for (index, &rank) in indices.into_iter().zip(ranks.iter().flatten()) {
+            rank_of[index as usize] = rank;
+        }
+        let mut codes = vec![0; length];
+        codes.par_chunks_mut(segment).enumerate().for_each(|(number, codes)| {
+            for (start, codes) in (number * segment..).step_by(KEYS).zip(codes.chunks_mut(KEYS)) {
+                keys(start, codes);
+                for code in codes {
+                    *code = rank_of[*code as usize];
+                }
+            }
+        });
+        Ok(Self { codes, distinct, seen })
+    }
+
+    /// The ranks of each part's values, the distinct values in order, and where each was seen in all parts.
+    fn merged(parts: &[(Vec<T>, Vec<Seen>)]) -> (Vec<Vec<u32>>, Vec<T>, Vec<Seen>) {
+        let mut order: Vec<(T, usize, usize)> = (0..)
+            .zip(parts)
+            .flat_map(|(part, (values, _))| (0..).zip(values).map(move |(code, &value)| (value, part, code)))
+            .collect();
+        order.par_sort_unstable();
+        let mut distinct: Vec<T> = Vec::new();
+        let mut seen: Vec<Seen> = Vec::new();
+        let mut ranks: Vec<Vec<u32>> = parts.iter().map(|(values, _)| vec![0; values.len()]).collect();
+        for (value, part, code) in order {
+            if distinct.last() != Some(&value) {
+                distinct.push(value);
+                seen.push(Seen::NEVER);
+            }
+            if let Some(all) = seen.last_mut() {
+                *all = all.and(parts[part].1[code]);
+            }
+            ranks[part][code] = rank(distinct.len() as u64 - 1);
+        }
+        (ranks, distinct, seen)
+    }
+}
+
+/// Rows of a segment. Few segments, so that a label is met as new only a few times; several to a thread, so that none waits long for the
+/// last one.
+fn segment(length: usize) -> usize {
+    length.div_ceil(4 * rayon::current_num_threads()).next_multiple_of(BLOCK).max(BLOCK)
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use chaffinch_core::Control;
 use chaffinch_core::dedup::{
     Duplicate, Exact, NormalForm, exact_duplicates, exact_duplicates_by, occurrences,
 };
@@ -13,6 +12,7 @@ use chaffinch_core::factorize::factorize;
 use chaffinch_core::hash::{self, ContentHash, Hashes};
 use chaffinch_core::sample::{Draw, Pick, Request, Shortfall, Weights, allocate, select};
 use chaffinch_core::text::Texts;
+use chaffinch_core::{Control, Error};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -178,7 +178,7 @@ proptest! {
 }
 
 fn draw(strata: &[u32], quotas: &[u64], content: &Vec<ContentHash>, seed: u64) -> Vec<Pick> {
-    let draw = Draw { strata, quotas, rows: None, content, identity: None, seed };
+    let draw = Draw { strata, quotas, available: None, rows: None, content, identity: None, seed };
     select(&draw, &Control::default()).unwrap()
 }
 
@@ -293,12 +293,28 @@ fn a_draw_from_many_rows_is_brute_forces() {
         (0..12).map(|stratum| if stratum < 3 { [300, 23_000, 2_000][stratum] } else { 1 }).collect();
     let expected = drawn_by_hand(&strata, &quotas, &content, 3);
     assert_eq!(draw(&strata, &quotas, &content, 3), expected);
+    // Counts save time and decide nothing, so wrong ones change nothing.
+    for available in [[0; 12], [9; 12], [u64::MAX; 12]] {
+        let counted = Draw {
+            strata: &strata,
+            quotas: &quotas,
+            available: Some(&available),
+            rows: None,
+            content: &content,
+            identity: None,
+            seed: 3,
+        };
+        assert_eq!(select(&counted, &Control::default()).unwrap(), expected);
+        let short = select(&Draw { quotas: &[30_000; 12], ..counted }, &Control::default());
+        assert!(matches!(short, Err(Error::Shortfall { asked: 30_000, available: 23_331, .. })), "{short:?}");
+    }
     // The same rows in between others, by their numbers.
     let spread: Vec<ContentHash> = content.iter().flat_map(|&hash| [ContentHash::default(), hash]).collect();
     let rows: Vec<u32> = (0..70_001).map(|row| 2 * row + 1).collect();
     let draw = Draw {
         strata: &strata,
         quotas: &quotas,
+        available: None,
         rows: Some(&rows),
         content: &spread,
         identity: None,

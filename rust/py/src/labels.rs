@@ -2,7 +2,9 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::ArrowDictionaryKeyType;
-use arrow_array::{Array, ArrayRef, DictionaryArray, StringArrayType, downcast_dictionary_array};
+use arrow_array::{
+    Array, ArrayRef, DictionaryArray, PrimitiveArray, StringArrayType, downcast_dictionary_array,
+};
 use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
 use chaffinch_core::factorize::{Encoder, Labels};
@@ -11,7 +13,14 @@ use crate::columns::Chunks;
 use crate::error::Result;
 
 /// A column of labels.
-pub(crate) struct LabelColumn(Chunks<ArrayRef>);
+pub(crate) struct LabelColumn {
+    chunks: Chunks<ArrayRef>,
+    /// The one dictionary of all chunks, if it is small.
+    labels: Option<ArrayRef>,
+}
+
+/// A dictionary of more labels is no shorter to count than to look up.
+const MOST_LABELS: usize = 1 << 12;
 
 impl LabelColumn {
     /// Takes any Arrow text column (string, large, view or dictionary of these) as it lies in memory; others are cast to text.
@@ -23,7 +32,16 @@ impl LabelColumn {
             };
             if is_text { Ok(chunk) } else { Ok(arrow_cast::cast(&chunk, &DataType::Utf8View)?) }
         });
-        Ok(Self(Chunks::new(chunks.collect::<Result<Vec<_>>>()?)))
+        let chunks = chunks.collect::<Result<Vec<ArrayRef>>>()?;
+        let mut dictionaries = chunks.iter().map(|chunk| Some(chunk.as_any_dictionary_opt()?.values()));
+        let labels = dictionaries.next().flatten().filter(|labels| labels.len() <= MOST_LABELS).cloned();
+        let is_one = |other: Option<&ArrayRef>| {
+            other
+                .zip(labels.as_ref())
+                .is_some_and(|(other, labels)| other.to_data().ptr_eq(&labels.to_data()))
+        };
+        let labels = dictionaries.all(is_one).then_some(labels.clone()).flatten();
+        Ok(Self { chunks: Chunks::new(chunks), labels })
     }
 }
 
@@ -33,14 +51,14 @@ fn is_text(kind: &DataType) -> bool {
 
 impl Labels for LabelColumn {
     fn rows(&self) -> usize {
-        self.0.len()
+        self.chunks.len()
     }
 
     fn code<'a>(&'a self, start: usize, codes: &mut [u32], encoder: &mut Encoder<Option<&'a str>>) {
         let mut row = start;
         let mut rest = codes;
         while !rest.is_empty() {
-            let (array, index) = self.0.locate(row);
+            let (array, index) = self.chunks.locate(row);
             let (codes, after) = rest.split_at_mut(rest.len().min(array.len() - index));
             row += codes.len();
             rest = after;
@@ -50,6 +68,42 @@ impl Labels for LabelColumn {
                 DataType::LargeUtf8 => code_texts(&array.as_string::<i64>(), index, codes, encoder),
                 _ => code_texts(&array.as_string_view(), index, codes, encoder),
             );
+        }
+    }
+
+    fn known(&self) -> Option<Vec<Option<&str>>> {
+        let labels = self.labels.as_ref()?;
+        let texts = (0..labels.len()).map(|index| labels.is_valid(index).then(|| text(labels, index)));
+        // A row that has no label itself comes behind those whose label is null.
+        Some(texts.chain([None]).collect())
+    }
+
+    fn keys(&self, start: usize, keys: &mut [u32]) {
+        let (mut row, mut rest) = (start, keys);
+        while !rest.is_empty() {
+            let (array, index) = self.chunks.locate(row);
+            let (here, after) = rest.split_at_mut(rest.len().min(array.len() - index));
+            row += here.len();
+            rest = after;
+            downcast_dictionary_array!(
+                array => widen(array.keys(), index, array.values().len(), here),
+                _ => {}
+            );
+        }
+    }
+}
+
+/// The keys from `start` on; `null` for those that are null.
+#[expect(clippy::cast_possible_truncation, reason = "there are at most as many labels as `known` allows")]
+fn widen<K: ArrowDictionaryKeyType>(keys: &PrimitiveArray<K>, start: usize, null: usize, wide: &mut [u32]) {
+    for (key, wide) in keys.values()[start..].iter().zip(wide.iter_mut()) {
+        *wide = key.as_usize() as u32;
+    }
+    if keys.null_count() > 0 {
+        for (index, wide) in (start..).zip(wide) {
+            if keys.is_null(index) {
+                *wide = null as u32;
+            }
         }
     }
 }

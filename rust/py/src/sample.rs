@@ -18,13 +18,14 @@ use crate::{answer, door};
 
 /// Draws exactly `quotas[stratum]` rows of each stratum: `(row, stratum)` in the order of their places.
 #[pyfunction]
-#[pyo3(signature = (strata, quotas, *, seed, rows=None, keys=None, identity=None, threads=None, progress=None))]
+#[pyo3(signature = (strata, quotas, *, seed, available=None, rows=None, keys=None, identity=None, threads=None, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "they are Python keywords")]
 pub(crate) fn select(
     py: Python<'_>,
     strata: PyArray,
     quotas: PyArray,
     seed: u64,
+    available: Option<PyArray>,
     rows: Option<PyArray>,
     keys: Option<PyChunkedArray>,
     identity: Option<PyChunkedArray>,
@@ -33,6 +34,7 @@ pub(crate) fn select(
 ) -> PyResult<PyTable> {
     let strata = numbers::<UInt32Type>("strata", strata)?;
     let quotas = numbers::<UInt64Type>("quotas", quotas)?;
+    let available = available.map(|array| numbers::<UInt64Type>("available", array)).transpose()?;
     let rows = rows.map(|array| numbers::<UInt32Type>("rows", array)).transpose()?;
     let identity = identity.map(|column| HashColumn::new(column.into_inner().0)).transpose()?;
     let picks = door::enter(py, threads, progress, |control| {
@@ -43,6 +45,7 @@ pub(crate) fn select(
         let draw = core::Draw {
             strata: strata.values(),
             quotas: quotas.values(),
+            available: available.as_ref().map(|counts| &**counts.values()),
             rows: rows.as_ref().map(|rows| &**rows.values()),
             content: content.as_ref(),
             identity: identity.as_ref().map(|hashes| hashes as &dyn Hashes),

@@ -20,11 +20,13 @@ use crate::hash::{self, ContentHash, Hashes};
 use crate::{Control, Error, Result};
 
 /// Rows gone through at once: what is noted of them stays in a core's nearest cache.
-const BLOCK: usize = 1 << 10;
+const BLOCK: usize = 1 << 9;
 
-/// Places are dealt out by so many of their bits before they are sorted.
-const DEAL_BITS: u32 = 13;
+/// Places are dealt out by so many of their bits, and again by so many more: one or two are left to sort.
+const DEAL_BITS: u32 = 11;
 const DEALS: usize = 1 << DEAL_BITS;
+const FINE_BITS: u32 = 8;
+const FINE: usize = 1 << FINE_BITS;
 
 /// The limit below which every place lies: limits are compared to half a place, so that there is one.
 const ALL: u64 = 1 << 63;
@@ -35,6 +37,8 @@ pub struct Draw<'a> {
     pub strata: &'a [u32],
     /// How many rows to draw from each stratum.
     pub quotas: &'a [u64],
+    /// How many candidates each stratum has, if that is known. It saves a pass and decides nothing.
+    pub available: Option<&'a [u64]>,
     /// The row number of each candidate; their positions when `None`.
     pub rows: Option<&'a [u32]>,
     /// Content by row number: what the place is a hash of.
@@ -63,9 +67,11 @@ impl Pick {
 /// Exactly `quotas` rows, in the order of their places: a shuffle across strata that the seed decides. Rows of equal content stand in the
 /// order of their strata.
 pub fn select(draw: &Draw<'_>, control: &Control) -> Result<Vec<Pick>> {
-    let available = draw.available()?;
+    draw.check()?;
+    let counted = if draw.available.is_none() { draw.count()? } else { Vec::new() };
+    let available = draw.available.unwrap_or(&counted);
     let limits: Vec<u64> =
-        draw.quotas.iter().zip(&available).map(|(&quota, &rows)| likely_limit(quota, rows)).collect();
+        draw.quotas.iter().zip(available).map(|(&quota, &rows)| likely_limit(quota, rows)).collect();
     let (mut picks, missing) = draw.first_of_each(draw.quotas, &limits, control)?;
     let lacks: Vec<bool> = missing.iter().map(|&rows| rows > 0).collect();
     if lacks.contains(&true) {
@@ -73,7 +79,13 @@ pub fn select(draw: &Draw<'_>, control: &Control) -> Result<Vec<Pick>> {
             draw.quotas.iter().zip(&lacks).map(|(&quota, &lacks)| if lacks { quota } else { 0 }).collect();
         let limits: Vec<u64> = lacks.iter().map(|&lacks| if lacks { ALL } else { 0 }).collect();
         picks.retain(|pick| !lacks[pick.stratum as usize]);
-        picks.append(&mut draw.first_of_each(&quotas, &limits, control)?.0);
+        let (mut others, missing) = draw.first_of_each(&quotas, &limits, control)?;
+        if let Some((stratum, missing)) = (0..).zip(missing).find(|&(_, missing)| missing > 0) {
+            let asked = quotas[stratum];
+            let stratum = stratum.to_string();
+            return Err(Error::Shortfall { stratum, asked, available: asked - missing });
+        }
+        picks.append(&mut others);
         picks.par_sort_unstable_by(|left, right| draw.order(left, right));
     }
     Ok(picks)
@@ -89,14 +101,18 @@ fn likely_limit(quota: u64, rows: u64) -> u64 {
     if share < 1.0 { (share * ALL as f64) as u64 } else { ALL }
 }
 
+fn unknown(stratum: u32) -> Error {
+    Error::OutOfRange { name: "strata", value: stratum.to_string(), expected: "indices into the quotas" }
+}
+
 impl Draw<'_> {
     fn row(&self, position: usize) -> u32 {
-        // `available` has checked that positions fit.
+        // `check` has seen that positions fit.
         self.rows.map_or_else(|| u32::try_from(position).unwrap_or(u32::MAX), |rows| rows[position])
     }
 
-    /// The candidates of each stratum, after a look at whether the columns fit together and the quotas can be met.
-    fn available(&self) -> Result<Vec<u64>> {
+    /// Whether the columns fit together.
+    fn check(&self) -> Result<()> {
         let candidates = self.strata.len();
         if u32::try_from(candidates.max(self.quotas.len())).is_err() {
             return Err(Error::TooManyRows { rows: candidates as u64 });
@@ -115,34 +131,29 @@ impl Draw<'_> {
             let (left_rows, right_rows) = (highest, self.content.len());
             return Err(Error::LengthMismatch { left: "rows", left_rows, right: "keys", right_rows });
         }
-        let available = self
+        if let Some(available) = self.available.filter(|available| available.len() != self.quotas.len()) {
+            let (left_rows, right_rows) = (available.len(), self.quotas.len());
+            return Err(Error::LengthMismatch { left: "available", left_rows, right: "quotas", right_rows });
+        }
+        Ok(())
+    }
+
+    /// The candidates of each stratum.
+    fn count(&self) -> Result<Vec<u64>> {
+        let counts = self
             .strata
-            .par_chunks(candidates.div_ceil(rayon::current_num_threads()).max(1))
+            .par_chunks(self.strata.len().div_ceil(rayon::current_num_threads()).max(1))
             .map(|strata| {
-                let mut available = vec![0u64; self.quotas.len()];
+                let mut counts = vec![0u64; self.quotas.len()];
                 for &stratum in strata {
-                    let Some(count) = available.get_mut(stratum as usize) else {
-                        let value = stratum.to_string();
-                        return Err(Error::OutOfRange {
-                            name: "strata",
-                            value,
-                            expected: "indices into the quotas",
-                        });
-                    };
-                    *count += 1;
+                    *counts.get_mut(stratum as usize).ok_or_else(|| unknown(stratum))? += 1;
                 }
-                Ok(available)
+                Ok(counts)
             })
             .collect::<Result<Vec<_>>>()?
             .into_iter()
-            .reduce(|all, part| all.iter().zip(part).map(|(all, part)| all + part).collect())
-            .unwrap_or_else(|| vec![0; self.quotas.len()]);
-        for (stratum, (&asked, &available)) in self.quotas.iter().zip(&available).enumerate() {
-            if asked > available {
-                return Err(Error::Shortfall { stratum: stratum.to_string(), asked, available });
-            }
-        }
-        Ok(available)
+            .reduce(|all, part| all.iter().zip(part).map(|(all, part)| all + part).collect());
+        Ok(counts.unwrap_or_else(|| vec![0; self.quotas.len()]))
     }
 
     /// The first rows of each stratum, in the order of their places, and how many it is short of its quota.
@@ -177,13 +188,14 @@ impl Draw<'_> {
                 Ok(Hand::new(&self.below(limits, start..end, control)?, shift))
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(self.in_order(&hands))
+        Ok(self.in_order(&hands, shift))
     }
 
     /// The candidates at `positions` below their stratum's limit, in the order of positions.
     fn below(&self, limits: &[u64], positions: Range<usize>, control: &Control) -> Result<Vec<Pick>> {
         let mut picks = Vec::new();
         let mut hashes = [ContentHash::default(); BLOCK];
+        let mut places = [0; BLOCK];
         let mut found = [Pick::NONE; BLOCK];
         for start in positions.clone().step_by(BLOCK) {
             let strata = &self.strata[start..positions.end.min(start + BLOCK)];
@@ -196,12 +208,19 @@ impl Draw<'_> {
                     }
                 }
             }
+            for (place, hash) in places.iter_mut().zip(hashes.iter()) {
+                *place = hash::place(hash, self.seed);
+            }
             // Every row is written down and the next one over it if it is not below: no branch that cannot be foretold.
             let mut count = 0;
-            for (position, (hash, &stratum)) in (start..).zip(hashes.iter().zip(strata)) {
-                let place = hash::place(hash, self.seed);
-                found[count] = Pick { place, row: self.row(position), stratum };
-                count += usize::from(place >> 1 < limits[stratum as usize]);
+            for (offset, (&place, &stratum)) in (0..).zip(places.iter().zip(strata)) {
+                // The row number follows for those that stay.
+                found[count] = Pick { place, row: offset, stratum };
+                let limit = limits.get(stratum as usize).ok_or_else(|| unknown(stratum))?;
+                count += usize::from(place >> 1 < *limit);
+            }
+            for pick in &mut found[..count] {
+                pick.row = self.row(start + pick.row as usize);
             }
             picks.extend_from_slice(&found[..count]);
             control.advance(strata.len() as u64)?;
@@ -210,7 +229,7 @@ impl Draw<'_> {
     }
 
     /// All picks, sorted: one deal of all hands after the other, each sorted while it lies in a core's cache.
-    fn in_order(&self, hands: &[Hand]) -> Vec<Pick> {
+    fn in_order(&self, hands: &[Hand], shift: u32) -> Vec<Pick> {
         let mut picks = vec![Pick::NONE; hands.iter().map(|hand| hand.picks.len()).sum()];
         let mut deals: Vec<(usize, &mut [Pick])> = Vec::with_capacity(DEALS);
         let mut rest = picks.as_mut_slice();
@@ -219,17 +238,17 @@ impl Draw<'_> {
             deals.push((deal, slots));
             rest = after;
         }
-        deals.into_par_iter().with_min_len(16).for_each(|(deal, slots)| {
-            let mut rest = &mut *slots;
-            for hand in hands {
-                let (here, after) = rest.split_at_mut(hand.deal(deal).len());
-                here.copy_from_slice(hand.deal(deal));
-                rest = after;
-            }
-            slots.sort_unstable_by_key(|pick| pick.place);
-            for alike in slots.chunk_by_mut(|left, right| left.place == right.place) {
-                if alike.len() > 1 {
-                    alike.sort_unstable_by(|left, right| self.order(left, right));
+        let fine_shift = shift.saturating_sub(FINE_BITS);
+        deals.into_par_iter().with_min_len(4).for_each(|(deal, slots)| {
+            let mut bounds = [0; FINE + 1];
+            deal_out(hands.iter().map(|hand| hand.deal(deal)), fine_shift, &mut bounds, slots);
+            for alike in bounds.windows(2) {
+                let slots = &mut slots[alike[0]..alike[1]];
+                slots.sort_unstable_by_key(|pick| pick.place);
+                for alike in slots.chunk_by_mut(|left, right| left.place == right.place) {
+                    if alike.len() > 1 {
+                        alike.sort_unstable_by(|left, right| self.order(left, right));
+                    }
                 }
             }
         });
@@ -252,28 +271,40 @@ struct Hand {
 }
 
 impl Hand {
-    #[expect(clippy::cast_possible_truncation, reason = "at most 13 bits are left")]
     fn new(unordered: &[Pick], shift: u32) -> Self {
-        let deal = |pick: &Pick| (pick.place >> shift) as usize;
         let mut bounds = vec![0usize; DEALS + 1];
-        for pick in unordered {
-            bounds[deal(pick) + 1] += 1;
-        }
-        for deal in 1..bounds.len() {
-            bounds[deal] += bounds[deal - 1];
-        }
-        let mut next = bounds.clone();
         let mut picks = vec![Pick::NONE; unordered.len()];
-        for pick in unordered {
-            let slot = &mut next[deal(pick)];
-            picks[*slot] = *pick;
-            *slot += 1;
-        }
+        deal_out(std::iter::once(unordered), shift, &mut bounds, &mut picks);
         Self { picks, bounds }
     }
 
     fn deal(&self, deal: usize) -> &[Pick] {
         &self.picks[self.bounds[deal]..self.bounds[deal + 1]]
+    }
+}
+
+/// Copies the picks of all `parts` into `slots`, by the bits of their places from `shift` on; `bounds` get the first slot of each value of
+/// those bits, of which there is one less than `bounds`, a power of two.
+#[expect(clippy::cast_possible_truncation, reason = "few bits are left")]
+fn deal_out<'p>(
+    parts: impl Iterator<Item = &'p [Pick]> + Clone,
+    shift: u32,
+    bounds: &mut [usize],
+    slots: &mut [Pick],
+) {
+    let deals = bounds.len() - 1;
+    let deal = |pick: &Pick| (pick.place >> shift) as usize & (deals - 1);
+    for pick in parts.clone().flatten() {
+        bounds[deal(pick) + 1] += 1;
+    }
+    for deal in 1..=deals {
+        bounds[deal] += bounds[deal - 1];
+    }
+    let mut next = bounds.to_vec();
+    for pick in parts.flatten() {
+        let slot = &mut next[deal(pick)];
+        slots[*slot] = *pick;
+        *slot += 1;
     }
 }
 
@@ -286,7 +317,7 @@ mod tests {
         let content: Vec<_> = ["a", "b"].map(hash::text).to_vec();
         let draw = |strata, quotas, rows| {
             select(
-                &Draw { strata, quotas, rows, content: &content, identity: None, seed: 0 },
+                &Draw { strata, quotas, available: None, rows, content: &content, identity: None, seed: 0 },
                 &Control::default(),
             )
         };
