@@ -17,6 +17,8 @@ use crate::shard_file::temporary_beside;
 
 /// About this much text is parsed at a time by one thread: it stays in the cache from being read to being written.
 const BLOCK_BYTES: usize = 2 << 20;
+/// This much of a file is looked at first: lines need no more, and all threads wait for it.
+pub(crate) const FIRST_BYTES: usize = 1 << 20;
 /// This much of a file is looked at to see what it is; what is no larger is read at once.
 pub(crate) const HEAD_BYTES: usize = 16 << 20;
 

@@ -18,7 +18,7 @@ use pyo3_arrow::input::AnyArray;
 use pyo3_arrow::{PyArray, PyRecordBatchReader};
 use rayon::prelude::*;
 
-use crate::blocks::{Block, Document, ElementBlocks, HEAD_BYTES, LineBlocks};
+use crate::blocks::{Block, Document, ElementBlocks, FIRST_BYTES, HEAD_BYTES, LineBlocks};
 use crate::columns::TextColumn;
 use crate::decompress::{Stream, at};
 use crate::door;
@@ -212,7 +212,10 @@ fn read_stream(
 ) -> Result<Summary> {
     let mut writer = ShardWriter::create(&job.output, &job.quarantine)?;
     let mut head = Vec::new();
-    stream.fill(&mut head, HEAD_BYTES)?;
+    stream.fill(&mut head, FIRST_BYTES)?;
+    if !detect::is_clear(head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head)) {
+        stream.fill(&mut head, HEAD_BYTES)?;
+    }
     let mark = if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     let text = &head[mark..];
     let mut count = |note: Note| *writer.summary.notes.entry(note).or_default() += 1;

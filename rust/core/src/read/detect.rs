@@ -43,6 +43,14 @@ pub fn container(head: &[u8]) -> Container {
     }
 }
 
+/// Whether more of a file than its first bytes `head` would change nothing: the first line is one whole record.
+pub fn is_clear(head: &[u8]) -> bool {
+    let first = skip_space(head, 0);
+    let newline = memchr(b'\n', &head[first..]).map(|length| first + length);
+    let whole = |newline| head.get(first) == Some(&b'{') && value_end(&head[..newline], first).is_some();
+    newline.is_some_and(whole) && container(head) == Container::Lines
+}
+
 /// The keys of the first object, as far as `head` goes.
 pub fn keys(head: &[u8]) -> Vec<String> {
     let mut keys = Vec::new();
@@ -93,6 +101,22 @@ mod tests {
             ("garbage", Container::Lines),
         ] {
             assert_eq!(container(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_lines_are_clear_and_only_when_the_first_is_whole() {
+        for (text, clear) in [
+            ("\n{\"a\": 1}\n", true),
+            ("{\"a\": 1}\ngarbage", true),
+            ("{\"a\": 1}", false),
+            ("{\"a\": \n1}", false),
+            ("{\"Instances\": []}\n", false),
+            ("[{}]\n", false),
+            ("a,b\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_clear(text.as_bytes()), clear, "{text}");
         }
     }
 

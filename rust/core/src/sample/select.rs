@@ -196,7 +196,7 @@ impl Draw<'_> {
         let mut picks = Vec::new();
         let mut hashes = [ContentHash::default(); BLOCK];
         let mut places = [0; BLOCK];
-        let mut found = [Pick::NONE; BLOCK];
+        let mut below = [0u16; BLOCK];
         for start in positions.clone().step_by(BLOCK) {
             let strata = &self.strata[start..positions.end.min(start + BLOCK)];
             let hashes = &mut hashes[..strata.len()];
@@ -208,21 +208,18 @@ impl Draw<'_> {
                     }
                 }
             }
-            for (place, hash) in places.iter_mut().zip(hashes.iter()) {
-                *place = hash::place(hash, self.seed);
-            }
-            // Every row is written down and the next one over it if it is not below: no branch that cannot be foretold.
+            // Every row is noted and the next one over it if it is not below: no branch that cannot be foretold.
             let mut count = 0;
-            for (offset, (&place, &stratum)) in (0..).zip(places.iter().zip(strata)) {
-                // The row number follows for those that stay.
-                found[count] = Pick { place, row: offset, stratum };
+            for (offset, (hash, &stratum)) in (0..).zip(hashes.iter().zip(strata)) {
+                let place = hash::place(hash, self.seed);
                 let limit = limits.get(stratum as usize).ok_or_else(|| unknown(stratum))?;
+                (places[count], below[count]) = (place, offset);
                 count += usize::from(place >> 1 < *limit);
             }
-            for pick in &mut found[..count] {
-                pick.row = self.row(start + pick.row as usize);
-            }
-            picks.extend_from_slice(&found[..count]);
+            picks.extend(places.iter().zip(&below).take(count).map(|(&place, &offset)| {
+                let offset = usize::from(offset);
+                Pick { place, row: self.row(start + offset), stratum: strata[offset] }
+            }));
             control.advance(strata.len() as u64)?;
         }
         Ok(picks)
