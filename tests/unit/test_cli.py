@@ -117,6 +117,12 @@ def test_a_missing_folder_is_1_with_a_hint(tmp_path: Path, verb: str) -> None:
         ),
         (ValueError(f"text {ESCAPES}"), 1, "error: text ␛[31m␇⟨U+202E⟩⟨U+009B⟩2J\n"),
         (ValueError(), 1, "error: ValueError\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "c/x.arrow"),
+            1,
+            "error: [Errno 28] No space left on device: 'c/x.arrow'\n"
+            "hint: free some space; `chaffinch build --cache DIR` keeps what is read elsewhere\n",
+        ),
         (KeyboardInterrupt(), 130, "interrupted\n"),
     ],
 )

@@ -44,5 +44,5 @@ def _tell(error: Exception) -> None:
     # Messages quote data and file names, which may hold what a terminal would obey.
     message = visible(str(error)) or type(error).__name__
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        message += "\nhint: free some space, or keep what is read elsewhere, with --cache"
+        message += "\nhint: free some space; `chaffinch build --cache DIR` keeps what is read elsewhere"
     typer.echo(f"error: {message}", err=True)
