@@ -150,8 +150,8 @@ def sample(
             threads=threads,
         )
     )
-    index = picks["stratum"].combine_chunks().cast(pa.int32())
-    stratum = pa.DictionaryArray.from_arrays(index, pa.array(labels, pa.string()))
+    index = pa.array(to_numpy(picks["stratum"]).view(np.int32))
+    stratum = pa.DictionaryArray.from_arrays(index, pa.array(labels, pa.string()), safe=False)
     return pa.table({"row": picks["row"], "stratum": stratum})
 
 
