@@ -129,7 +129,7 @@ pub fn factorize(columns: &[&dyn Labels], control: &Control) -> Result<Factors> 
     let mut labels: Vec<Vec<Option<&str>>> = Vec::new();
     for &column in columns {
         let own = match column.known() {
-            Some(known) => Ranks::of_known(length, known, |start, keys| column.keys(start, keys), control)?,
+            Some(known) => Ranks::of_known(length, &known, |start, keys| column.keys(start, keys), control)?,
             None => Ranks::new(length, |start, codes, encoder| column.code(start, codes, encoder), control)?,
         };
         if ranks.is_empty() {
@@ -243,7 +243,7 @@ impl<T: Value> Ranks<T> {
     /// The same where the values are `known` and `keys` fills in their indices: these are counted before any code is written.
     fn of_known(
         length: usize,
-        known: Vec<T>,
+        known: &[T],
         keys: impl Fn(usize, &mut [u32]) + Sync,
         control: &Control,
     ) -> Result<Self> {
@@ -251,24 +251,25 @@ impl<T: Value> Ranks<T> {
         let segments = (0..length.div_ceil(segment))
             .into_par_iter()
             .map(|number| {
-                let mut seen = vec![Seen::NEVER; known.len()];
+                let mut seen = vec![Seen::NEVER; 2 * known.len()];
                 let mut block = [0; KEYS];
                 let end = length.min((number + 1) * segment);
                 for start in (number * segment..end).step_by(KEYS) {
                     let block = &mut block[..KEYS.min(end - start)];
                     keys(start, block);
-                    for (row, &key) in (start as u64..).zip(block.iter()) {
-                        let seen = &mut seen[key as usize];
+                    for (row, &key) in (start..).zip(block.iter()) {
+                        // Neighbours often have one key: counted apart, neither waits for the other.
+                        let seen = &mut seen[2 * key as usize + row % 2];
                         if seen.rows == 0 {
-                            seen.first = rank(row);
+                            seen.first = rank(row as u64);
                         }
                         seen.rows += 1;
                     }
                     control.advance(block.len() as u64)?;
                 }
-                Ok(seen)
+                Ok(seen.chunks_exact(2).map(|two| two[0].and(two[1])).collect())
             })
-            .collect::<Result<Vec<_>>>()?;
+            .collect::<Result<Vec<Vec<Seen>>>>()?;
         let all = segments
             .into_iter()
             .reduce(|all, part| all.iter().zip(part).map(|(all, part)| all.and(part)).collect());
@@ -340,6 +341,37 @@ mod tests {
             [Some(String::new()), Some("z".into()), Some("x".into()), Some("y".into())]
         );
         assert_eq!((factors.rows, factors.first), (vec![1; 4], vec![2, 1, 3, 0]));
+    }
+
+    struct Dictionary(Vec<Option<&'static str>>, Vec<u32>);
+
+    impl Labels for Dictionary {
+        fn rows(&self) -> usize {
+            self.1.len()
+        }
+        fn code<'a>(&'a self, _: usize, _: &mut [u32], _: &mut Encoder<Option<&'a str>>) {
+            unreachable!("the labels are known");
+        }
+        fn known(&self) -> Option<Vec<Option<&str>>> {
+            Some(self.0.clone())
+        }
+        fn keys(&self, start: usize, keys: &mut [u32]) {
+            keys.copy_from_slice(&self.1[start..start + keys.len()]);
+        }
+    }
+
+    #[test]
+    fn known_labels_give_what_looking_at_each_row_gives() {
+        // One label stands twice, one is null, two are in no row.
+        let labels = vec![Some("b"), None, Some("a"), Some("b"), Some("0"), Some("")];
+        let keys: Vec<u32> = (0..200_000).map(|row: u32| row.wrapping_mul(2_654_435_761) >> 30).collect();
+        let texts: Vec<Option<&str>> = keys.iter().map(|&key| labels[key as usize]).collect();
+        let known = Dictionary(labels, keys);
+        let control = Control::default();
+        assert_eq!(factorize(&[&known], &control), factorize(&[&texts], &control));
+        assert_eq!(factorize(&[&known, &texts], &control), factorize(&[&texts, &texts], &control));
+        let none = Dictionary(vec![Some("a")], Vec::new());
+        assert_eq!(factorize(&[&none], &control).unwrap().rows, Vec::<u64>::new());
     }
 
     #[test]
