@@ -125,6 +125,12 @@ def nothing() -> None:
     """Needs no preparation."""
 
 
+def nothing_written() -> None:
+    """Removes what either side wrote, or the system would go on writing it to disk during the next run."""
+    fresh("polars-out")
+    fresh("polars-written")
+
+
 def python_columns(paths: list[Path]) -> dict[str, list[Any]]:
     """What `json.load` and plain Python make of the files: the store's columns but for the hashes."""
     columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
@@ -234,6 +240,10 @@ def large() -> Path:
     return path
 
 
+def to_ipc(reader: Callable[[Path], pl.DataFrame], path: Path, written: Path) -> None:
+    reader(path).write_ipc(written)
+
+
 def polars(repeats: int) -> list[dict[str, Any]]:
     found = []
     lines, array = generated()
@@ -243,18 +253,15 @@ def polars(repeats: int) -> list[dict[str, Any]]:
         (array, pl.read_json, "JSON array"),
     ]
     for path, reader, name in cases:
-        folder, theirs_folder = fresh("polars-out"), fresh("polars-written")
-        written = theirs_folder / "rows.arrow"
-        (ours, _), (to_memory, frame), (to_file, _) = best(
-            repeats,
-            (partial(fresh, "polars-out"), partial(read_jobs, [path], folder, os.cpu_count() or 1)),
-            (nothing, partial(reader, path)),
-            (
-                partial(fresh, "polars-written"),
-                lambda reader=reader, path=path, written=written: reader(path).write_ipc(written),
-            ),
-        )
-        table = pa.ipc.open_file(pa.memory_map(str(folder / f"{path.name}.arrow"))).read_all()
+        written = fresh("polars-written") / "rows.arrow"
+        read = partial(read_jobs, [path], HERE / "polars-out", os.cpu_count() or 1)
+        works = [
+            (nothing_written, work) for work in (read, partial(reader, path), partial(to_ipc, reader, path, written))
+        ]
+        (ours, _), (to_memory, frame), (to_file, _) = best(repeats, *works)
+        # The last round of theirs removed our file.
+        read()
+        table = pa.ipc.open_file(pa.memory_map(str(HERE / "polars-out" / f"{path.name}.arrow"))).read_all()
         assert pl.from_arrow(table["input"]).equals(frame["input"])
         assert pl.read_ipc(written).equals(frame)
         size, peer = path.stat().st_size, f"polars.{reader.__name__}"
