@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chaffinch.stages.near import NearIndex, near_duplicates
     from chaffinch.stages.nearest import nearest
     from chaffinch.stages.pack import pack
-    from chaffinch.stages.rouge import exact_match, rouge
+    from chaffinch.stages.rouge import RougePool, exact_match, rouge
     from chaffinch.stages.sample import allocate, sample
     from chaffinch.stages.spans import repeated_spans
     from chaffinch.stages.traces import generated_traces
@@ -33,6 +33,7 @@ _HOMES = {
     "NearIndex": "stages.near",
     "RecipeError": "errors",
     "Result": "result",
+    "RougePool": "stages.rouge",
     "allocate": "stages.sample",
     "bucket": "stages.bucket",
     "build": "building",
@@ -57,6 +58,7 @@ __all__ = [
     "NearIndex",
     "RecipeError",
     "Result",
+    "RougePool",
     "allocate",
     "bucket",
     "build",

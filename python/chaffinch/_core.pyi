@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, final
 
 __all__ = [
+    "RougePool",
     "allocate",
     "bucket",
     "build_info",
@@ -108,12 +109,21 @@ def rouge(
     metric: str,
     compat: str,
     stemmer: bool = False,
+    reduce: str = "max",
     threads: int | None = None,
     progress: _Progress = None,
 ) -> _Table: ...
 def rouge_pair(
     prediction: str, references: list[str], *, metric: str, compat: str, stemmer: bool = False
 ) -> tuple[float, float, float] | None: ...
+
+@final
+class RougePool:
+    def __new__(cls, *, stemmer: bool = False) -> Self: ...
+    def __len__(self) -> int: ...
+    def add(self, texts: Any, *, progress: _Progress = None) -> None: ...
+    def most_similar(self, texts: Any, *, threads: int | None = None, progress: _Progress = None) -> _Table: ...
+
 def shingle_sets(
     table: Any,
     *,

@@ -1,6 +1,7 @@
 """ROUGE against the packages that it reproduces, bit by bit."""
 
 import random
+import re
 import struct
 from collections.abc import Iterator
 
@@ -139,6 +140,88 @@ def test_ten_thousand_tokens() -> None:
     assert cf.rouge([huge], [huge])["f1"][0].as_py() == 1.0
 
 
+HOSTILE = [
+    *(
+        "",
+        " ",
+        ".",
+        "...",
+        "?!",
+        "\n\n",
+        "\x00",
+        "a\x00",
+        "a\x00\x00",
+        "\x00a",
+        "0",
+        "1 2 3 1.5 2",
+        "猫 猫。犬",
+        "İ",
+        "iİi",
+        "\u212aelvin",
+    ),
+    *("K", "kelvin i", "\u01c5 \u017ft ß Å", "a\u0307", "\u200ba", "a\u00a0b", "a\u3000b\x1cc\x85d", "the\ufeffcat"),
+    *("a" * length for length in (14, 15, 16, 17, 63, 64, 65, 200)),
+    *("Ab" * length + " b" for length in (7, 8, 32)),
+    *(" ".join(f"w{at % 70}" for at in range(length)) for length in (63, 64, 65, 127, 128, 129, 200)),
+    *("x" * at + " " + "y" * at for at in (31, 32, 63, 64)),
+]
+
+
+def test_every_hostile_text_against_every_other() -> None:
+    pairs = [(one, other) for one in HOSTILE for other in HOSTILE]
+    predictions, targets = [one for one, _ in pairs], [other for _, other in pairs]
+    for stemmer in (False, True):
+        theirs = rouge_scorer.RougeScorer(TYPES, use_stemmer=stemmer)
+        expected = [theirs.score(target, prediction) for prediction, target in pairs]
+        for kind in TYPES:
+            found = cf.rouge(predictions, targets, metric=kind, stemmer=stemmer).to_pylist()
+            assert [tuple(one.values()) for one in found] == [tuple(map(float, one[kind])) for one in expected], kind
+    package = Rouge(metrics=["rouge-1", "rouge-3", "rouge-l"])
+    for kind, name in [("rouge1", "rouge-1"), ("rouge3", "rouge-3"), ("rougeL", "rouge-l")]:
+        found = cf.rouge(predictions, targets, metric=kind, compat="rouge==1.0.1").to_pylist()
+        for (prediction, target), ours in zip(pairs, found, strict=True):
+            if not prediction.strip(".") or not target.strip("."):
+                assert ours["f1"] is None
+            else:
+                scores = package.get_scores(prediction, target)[0][name]
+                assert tuple(ours.values()) == tuple(scores[part] for part in "prf"), (kind, prediction, target)
+
+
+def test_the_mean_over_references() -> None:
+    found = cf.rouge(["a b", "a", "."], [["a b", "c"], [], ["."]], reduce="mean", metric="rouge1").to_pylist()
+    assert found[0] == {"precision": 0.5, "recall": 0.5, "f1": 0.5}
+    assert found[1]["f1"] is None
+    assert cf.rouge(["a"], [["...", "a"]], reduce="mean", compat="rouge==1.0.1")["recall"].to_pylist() == [1.0]
+
+
+@pytest.mark.parametrize("stemmer", [False, True])
+def test_a_pool_finds_the_first_best_of_all(stemmer: bool) -> None:
+    chance = random.Random(6)
+    pool, asked = [*texts(chance, 150), "", "?"], [*texts(chance, 60), *HOSTILE]
+    prepared = cf.RougePool(pool[:100], stemmer=stemmer)
+    prepared.add(pool[100:])
+    assert len(prepared) == len(pool)
+    theirs = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=stemmer)
+    for text, found in zip(asked, prepared.most_similar(asked).to_pylist(), strict=True):
+        scores = [float(theirs.score(target, text)["rougeL"].fmeasure) for target in pool]
+        assert found == {"row": scores.index(max(scores)), "f1": max(scores)}
+        row = found["row"]
+        assert prepared.most_similar([pool[row]])["f1"].to_pylist() == [
+            1.0 if re.search("[A-Za-z0-9İ\u212a]", pool[row]) else 0.0
+        ]
+
+
+def test_an_empty_pool_finds_nothing() -> None:
+    pool = cf.RougePool()
+    assert pool.most_similar(["a", None]).to_pylist() == [{"row": None, "f1": None}] * 2
+    assert len(pool.most_similar([])) == 0
+    with pytest.raises(ValueError, match="texts is int64, not text"):
+        pool.add([1])
+    with pytest.raises(ValueError, match="lone surrogate"):
+        pool.add(["a", "\ud800"])
+    assert len(pool) == 0
+
+
 @pytest.mark.parametrize("threads", [1, 2, 8])
 def test_threads_change_nothing(threads: int) -> None:
     chance = random.Random(4)
@@ -157,6 +240,7 @@ def test_threads_change_nothing(threads: int) -> None:
         ((["a"], ["b"]), {"compat": "rouge"}, "compat is rouge"),
         ((["a"], ["b"]), {"compat": "rouge==1.0.1", "stemmer": True}, "no stemmer"),
         ((["\ud800"], ["b"]), {}, "lone surrogate"),
+        ((["a"], ["b"]), {"reduce": "min"}, "reduce is min"),
     ],
 )
 def test_wrong_arguments_are_told(arguments, options, message) -> None:

@@ -58,7 +58,7 @@ mod _core {
     #[pymodule_export]
     use crate::read::{hash_file, hash_files, meta_field, read_batches, read_files};
     #[pymodule_export]
-    use crate::rouge::{rouge, rouge_pair};
+    use crate::rouge::{RougePool, rouge, rouge_pair};
     #[pymodule_export]
     use crate::sample::{allocate, select};
     #[pymodule_export]

@@ -1,9 +1,9 @@
 //! Border of `chaffinch_core::rouge`.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, Float64Array, ListArray};
+use arrow_array::{Array, ArrayRef, Float64Array, ListArray, UInt64Array};
 use arrow_schema::{DataType, Field};
-use chaffinch_core::rouge::{Compat, Metric, References, Score, Scorer, best_of, rouge as score};
+use chaffinch_core::rouge::{Measure, Pool, Reduce, References, Score, Scorer, rouge as score};
 use chaffinch_core::text::Texts;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyChunkedArray, PyTable};
@@ -80,16 +80,14 @@ pub(crate) fn rouge_pair(
     compat: &str,
     stemmer: bool,
 ) -> PyResult<Option<(f64, f64, f64)>> {
-    let compat = Compat::parse(compat).map_err(BorderError::from)?;
-    let metric = Metric::parse(metric, compat).map_err(BorderError::from)?;
-    let mut pairs = Scorer::new(compat, metric, stemmer).map_err(BorderError::from)?;
-    let best = best_of(&mut pairs, prediction, references.iter().map(String::as_str));
-    Ok(best.map(|score| (score.precision, score.recall, score.f1)))
+    let measure = Measure::parse(metric, compat, stemmer).map_err(BorderError::from)?;
+    let found = Scorer::new(measure).score(prediction, references.iter().map(String::as_str), Reduce::Max);
+    Ok(found.map(|score| (score.precision, score.recall, score.f1)))
 }
 
 /// ROUGE of every prediction: `(precision, recall, f1)`, null where there is nothing to compare with.
 #[pyfunction]
-#[pyo3(signature = (predictions, references, *, metric, compat, stemmer=false, threads=None, progress=None))]
+#[pyo3(signature = (predictions, references, *, metric, compat, stemmer=false, reduce="max", threads=None, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "they are Python keywords")]
 pub(crate) fn rouge(
     py: Python<'_>,
@@ -98,15 +96,16 @@ pub(crate) fn rouge(
     metric: &str,
     compat: &str,
     stemmer: bool,
+    reduce: &str,
     threads: Option<usize>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
-    let compat = Compat::parse(compat).map_err(BorderError::from)?;
-    let metric = Metric::parse(metric, compat).map_err(BorderError::from)?;
+    let measure = Measure::parse(metric, compat, stemmer).map_err(BorderError::from)?;
+    let reduce = Reduce::parse(reduce).map_err(BorderError::from)?;
     let scores = door::enter(py, threads, progress, |control| {
         let predictions = TextColumn::from_python(predictions)?;
         let references = ReferenceColumn::new(references.into_inner().0)?;
-        Ok(score(&predictions, &references, compat, metric, stemmer, control)?)
+        Ok(score(&predictions, &references, measure, reduce, control)?)
     })?;
     let column = |part: fn(&Score) -> f64| {
         answer::array(scores.iter().map(|score| score.as_ref().map(part)).collect::<Float64Array>())
@@ -116,4 +115,53 @@ pub(crate) fn rouge(
         ("recall", column(|score| score.recall)),
         ("f1", column(|score| score.f1)),
     ])
+}
+
+/// Texts to compare others with.
+#[pyclass(module = "chaffinch._core")]
+pub(crate) struct RougePool(Pool);
+
+#[pymethods]
+impl RougePool {
+    #[new]
+    #[pyo3(signature = (*, stemmer=false))]
+    fn new(stemmer: bool) -> Self {
+        Self(Pool::new(stemmer))
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    #[pyo3(signature = (texts, *, progress=None))]
+    fn add(
+        &mut self,
+        py: Python<'_>,
+        texts: PyChunkedArray,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        door::enter(py, Some(1), progress, |control| {
+            Ok(self.0.add(&TextColumn::from_python(texts)?, control)?)
+        })
+    }
+
+    /// `(row, f1)` for each text, null where the pool is empty.
+    #[pyo3(signature = (texts, *, threads=None, progress=None))]
+    fn most_similar(
+        &self,
+        py: Python<'_>,
+        texts: PyChunkedArray,
+        threads: Option<usize>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyTable> {
+        let found = door::enter(py, threads, progress, |control| {
+            Ok(self.0.most_similar(&TextColumn::from_python(texts)?, control)?)
+        })?;
+        let row = found.iter().map(|one| one.map(|(row, _)| row as u64));
+        let f1 = found.iter().map(|one| one.map(|(_, f1)| f1));
+        answer::table([
+            ("row", answer::array(row.collect::<UInt64Array>())),
+            ("f1", answer::array(f1.collect::<Float64Array>())),
+        ])
+    }
 }

@@ -1,138 +1,177 @@
-//! Longest common subsequences of tokens.
+//! Longest common subsequences of tokens, 64 cells of the table at a time (Hyyrö 2004, "Bit-parallel LCS-length computation revisited").
+//!
+//! Tokens are numbers from 1 on; 0 on the right side is one that the left side does not have.
 
-/// Finds lengths, 64 cells at a time (Hyyrö 2004, "Bit-parallel LCS-length computation revisited"); keeps its buffers.
+/// The left side as bits, and what of the table is kept.
 #[derive(Default)]
-pub(super) struct Lengths {
-    /// For each token of the left side the bits of its positions.
+pub(super) struct Lcs {
+    /// For each number the bits of its positions, `blocks` words each; all zero but for those in `numbers`.
     masks: Vec<u64>,
-    row: Vec<u64>,
+    numbers: Vec<u32>,
     blocks: usize,
     left: usize,
-    known: usize,
+    /// Bit j of row i is 0 where the table grows at column j: where the common subsequence of i tokens of the right side and j + 1 of the left is
+    /// longer than that with j.
+    rows: Vec<u64>,
 }
 
-impl Lengths {
-    /// Takes the left side, whose tokens are all below `tokens`.
-    pub(super) fn prepare(&mut self, left: &[u32], tokens: usize) {
+impl Lcs {
+    /// Takes the left side, whose numbers are at most `most`.
+    pub(super) fn prepare(&mut self, left: &[u32], most: usize) {
+        for &number in &self.numbers {
+            self.masks[number as usize * self.blocks..][..self.blocks].fill(0);
+        }
+        self.numbers.clear();
+        self.numbers.extend_from_slice(left);
         self.left = left.len();
         self.blocks = left.len().div_ceil(64);
-        self.known = tokens;
-        self.masks.clear();
-        self.masks.resize(tokens * self.blocks, 0);
-        for (at, &token) in left.iter().enumerate() {
-            self.masks[token as usize * self.blocks + at / 64] |= 1 << (at % 64);
+        let size = (most + 1) * self.blocks;
+        if self.masks.len() < size {
+            self.masks.resize(size, 0);
+        }
+        for (at, &number) in left.iter().enumerate() {
+            self.masks[number as usize * self.blocks + at / 64] |= 1 << (at % 64);
         }
     }
 
-    /// The length of the longest common subsequence of the left side and `right`.
-    pub(super) fn with(&mut self, right: &[u32]) -> usize {
+    /// The length of the longest common subsequence with `right`.
+    #[inline]
+    pub(super) fn length(&mut self, right: impl Iterator<Item = u32>) -> usize {
         if self.blocks == 1 {
-            let mut row = u64::MAX;
-            for &token in right.iter().filter(|&&token| (token as usize) < self.known) {
-                let both = row & self.masks[token as usize];
-                row = row.wrapping_add(both) | (row - both);
-            }
-            let unused = u64::MAX.checked_shl(u32::try_from(self.left).unwrap_or(64)).unwrap_or(0);
-            return (!(row | unused)).count_ones() as usize;
+            let row = right.fold(u64::MAX, |row, number| next(row, self.masks[number as usize], &mut false));
+            return grown(row, self.left).count_ones() as usize;
         }
-        self.row.clear();
-        self.row.resize(self.blocks, u64::MAX);
-        for &token in right.iter().filter(|&&token| (token as usize) < self.known) {
-            let start = token as usize * self.blocks;
+        self.rows.clear();
+        self.rows.resize(self.blocks, u64::MAX);
+        for number in right.filter(|&number| number != 0) {
             let mut carry = false;
-            for (row, mask) in self.row.iter_mut().zip(&self.masks[start..start + self.blocks]) {
-                let both = *row & mask;
-                let (sum, over) = row.overflowing_add(both);
-                let (sum, over_too) = sum.overflowing_add(u64::from(carry));
-                carry = over | over_too;
-                *row = sum | (*row - both);
+            let masks = &self.masks[number as usize * self.blocks..][..self.blocks];
+            for (row, &mask) in self.rows.iter_mut().zip(masks) {
+                *row = next(*row, mask, &mut carry);
             }
         }
-        let used = |block: usize| {
-            if block + 1 < self.blocks || self.left.is_multiple_of(64) {
-                u64::MAX
-            } else {
-                (1 << (self.left % 64)) - 1
+        let rows = self.rows.iter().enumerate();
+        rows.map(|(block, &row)| grown(row, self.left - block * 64).count_ones() as usize).sum()
+    }
+
+    /// Calls `found` with the positions in the left side, last first, of one longest common subsequence with `right`: of the one that is met going back from
+    /// the end of the table, past a token of the left side wherever this loses nothing, else past one of the right.
+    pub(super) fn trace(&mut self, right: &[u32], mut found: impl FnMut(usize)) {
+        self.rows.clear();
+        self.rows.reserve(right.len() * self.blocks);
+        let first = u64::MAX;
+        for (at, &number) in right.iter().enumerate() {
+            let mut carry = false;
+            for block in 0..self.blocks {
+                let above = if at == 0 { first } else { self.rows[(at - 1) * self.blocks + block] };
+                let mask = self.masks[number as usize * self.blocks + block];
+                self.rows.push(next(above, mask, &mut carry));
             }
-        };
-        self.row.iter().enumerate().map(|(block, row)| (!row & used(block)).count_ones() as usize).sum()
+        }
+        let mut column = self.left;
+        for (at, &number) in right.iter().enumerate().rev() {
+            // The nearest column to the left at which the tokens are equal, which is taken, or the table grows, which is left by its row.
+            let mut block = column / 64;
+            let mut below = (1 << (column % 64)) - 1;
+            loop {
+                if block < self.blocks {
+                    let mask = self.masks[number as usize * self.blocks + block];
+                    let stops = (mask | !self.rows[at * self.blocks + block]) & below;
+                    if stops != 0 {
+                        let bit = stops.ilog2();
+                        column = block * 64 + bit as usize;
+                        if mask >> bit & 1 == 1 {
+                            found(column);
+                        } else {
+                            column += 1;
+                        }
+                        break;
+                    }
+                }
+                if block == 0 {
+                    return;
+                }
+                block -= 1;
+                below = u64::MAX;
+            }
+        }
     }
 }
 
-/// Where to go back from a cell when the tokens differ and both neighbours are as long; the packages differ in it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tie {
-    /// To the token before on the left side.
-    Left,
-    /// To the token before on the right side.
-    Right,
+/// A block of the next row.
+#[inline(always)]
+fn next(row: u64, mask: u64, carry: &mut bool) -> u64 {
+    let both = row & mask;
+    let (sum, over) = row.overflowing_add(both);
+    let (sum, over_too) = sum.overflowing_add(u64::from(*carry));
+    *carry = over | over_too;
+    sum | (row - both)
 }
 
-#[derive(Clone, Copy)]
-enum Step {
-    Both,
-    Left,
-    Right,
-}
-
-/// The positions in `left` of one longest common subsequence, last first: the one that the packages read out of their table.
-pub(super) fn positions(left: &[u32], right: &[u32], tie: Tie) -> Vec<usize> {
-    let width = right.len();
-    let mut steps = vec![Step::Both; left.len() * width];
-    let mut before = vec![0u32; width + 1];
-    let mut row = vec![0u32; width + 1];
-    for (at, token) in left.iter().enumerate() {
-        for (other, candidate) in right.iter().enumerate() {
-            let (up, back) = (before[other + 1], row[other]);
-            let step = if token == candidate {
-                Step::Both
-            } else if up > back || (up == back && tie == Tie::Left) {
-                Step::Left
-            } else {
-                Step::Right
-            };
-            steps[at * width + other] = step;
-            row[other + 1] = if token == candidate { before[other] + 1 } else { up.max(back) };
-        }
-        std::mem::swap(&mut before, &mut row);
-    }
-    let (mut at, mut other, mut found) = (left.len(), width, Vec::new());
-    while at > 0 && other > 0 {
-        match steps[(at - 1) * width + other - 1] {
-            Step::Both => {
-                found.push(at - 1);
-                at -= 1;
-                other -= 1;
-            }
-            Step::Left => at -= 1,
-            Step::Right => other -= 1,
-        }
-    }
-    found
+/// The columns at which a block of a row grows, of which `left` are columns.
+#[inline(always)]
+fn grown(row: u64, left: usize) -> u64 {
+    if left < 64 { !row & ((1 << left) - 1) } else { !row }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn lengths_are_those_of_the_table() {
-        let mut state = 1u64;
-        let mut next = |below: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 33) % below
+    /// Where a table goes back when tokens differ and both neighbours are as long.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Tie {
+        Left,
+        Right,
+    }
+
+    /// The positions in both sides as the packages read them out of the whole table.
+    fn by_table(left: &[u32], right: &[u32], tie: Tie) -> Vec<(usize, usize)> {
+        let mut table = vec![vec![0; right.len() + 1]; left.len() + 1];
+        for (i, one) in left.iter().enumerate() {
+            for (j, other) in right.iter().enumerate() {
+                table[i + 1][j + 1] =
+                    if one == other { table[i][j] + 1 } else { table[i][j + 1].max(table[i + 1][j]) };
+            }
+        }
+        let (mut i, mut j, mut found) = (left.len(), right.len(), Vec::new());
+        while i > 0 && j > 0 {
+            let (up, back) = (table[i - 1][j], table[i][j - 1]);
+            if left[i - 1] == right[j - 1] {
+                (i, j) = (i - 1, j - 1);
+                found.push((i, j));
+            } else if up > back || (up == back && tie == Tie::Left) {
+                i -= 1;
+            } else {
+                j -= 1;
+            }
+        }
+        found
+    }
+
+    fn sides() -> impl Strategy<Value = (Vec<u32>, Vec<u32>)> {
+        let side = |most| {
+            prop_oneof![0..5usize, 60..70usize, 0..300usize]
+                .prop_flat_map(move |length| proptest::collection::vec(1..=most, length))
         };
-        let mut lengths = Lengths::default();
-        for _ in 0..2000 {
-            let tokens = 1 + next(12);
-            let mut text = |longest: u64| {
-                let length = next(longest);
-                (0..length).map(|_| u32::try_from(next(tokens)).unwrap_or(0)).collect::<Vec<u32>>()
-            };
-            let (left, right) = (text(200), text(200));
-            lengths.prepare(&left, 12);
-            assert_eq!(lengths.with(&right), positions(&left, &right, Tie::Left).len());
-            assert_eq!(lengths.with(&right), positions(&left, &right, Tie::Right).len());
+        (1..14u32).prop_flat_map(move |most| (side(most), side(most)))
+    }
+
+    proptest! {
+        #[test]
+        fn lengths_and_positions_are_those_of_the_table((left, right) in sides(), (before, _) in sides()) {
+            let mut lcs = Lcs::default();
+            lcs.prepare(&before, 14);
+            lcs.prepare(&left, 14);
+            let (of_left, of_right) = (by_table(&left, &right, Tie::Left), by_table(&right, &left, Tie::Right));
+            prop_assert_eq!(lcs.length(right.iter().copied()), of_left.len());
+            let mut positions = Vec::new();
+            lcs.trace(&right, |at| positions.push(at));
+            prop_assert_eq!(&positions, &of_left.iter().map(|&(one, _)| one).collect::<Vec<_>>());
+            // The same way back with the sides exchanged is the other tie.
+            prop_assert_eq!(&positions, &of_right.iter().map(|&(_, other)| other).collect::<Vec<_>>());
         }
     }
 }

@@ -5,23 +5,23 @@
 //! subsequence is the one that its table reads out, and F1 is 2 (pr / (p + r + 1e-8)), so that a true 0.2 is 0.199999995.
 
 mod lcs;
+mod numbers;
+mod pool;
 mod porter;
+mod scorer;
 mod tokens;
-
-use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
 use crate::control::Pace;
-use crate::hash::Map;
 use crate::text::Texts;
 use crate::{Control, Error, Result};
-use lcs::{Lengths, Tie, positions};
-use tokens::{Interner, rouge_score, rouge_sentences};
+pub use pool::Pool;
+pub use scorer::Scorer;
 
 /// The package whose answer is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compat {
+enum Compat {
     /// `rouge-score` 0.1.2.
     RougeScore,
     /// `rouge` 1.0.1, with its default of distinct n-grams.
@@ -30,7 +30,7 @@ pub enum Compat {
 
 impl Compat {
     /// From package and version, as in a requirements file.
-    pub fn parse(name: &str) -> Result<Self> {
+    fn parse(name: &str) -> Result<Self> {
         match name {
             "rouge-score==0.1.2" => Ok(Self::RougeScore),
             "rouge==1.0.1" => Ok(Self::Rouge),
@@ -45,7 +45,7 @@ impl Compat {
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Metric {
+enum Metric {
     /// N-grams of this many tokens.
     N(usize),
     /// The longest common subsequence.
@@ -56,7 +56,7 @@ pub enum Metric {
 
 impl Metric {
     /// `rouge1` to `rouge9`, `rougeL` or `rougeLsum`; of `rouge` 1.0.1 `rouge1` to `rouge5` and `rougeL`.
-    pub fn parse(name: &str, compat: Compat) -> Result<Self> {
+    fn parse(name: &str, compat: Compat) -> Result<Self> {
         let metric = match name.strip_prefix("rouge") {
             Some("L") => Some(Self::L),
             Some("Lsum") if compat == Compat::RougeScore => Some(Self::Lsum),
@@ -78,6 +78,29 @@ impl Metric {
     }
 }
 
+/// What is computed for a pair.
+#[derive(Debug, Clone, Copy)]
+pub struct Measure {
+    compat: Compat,
+    metric: Metric,
+    is_stemmed: bool,
+}
+
+impl Measure {
+    /// From the names of metric and package. `is_stemmed` is for `rouge-score` alone; the other package has no stemmer.
+    pub fn parse(metric: &str, compat: &str, is_stemmed: bool) -> Result<Self> {
+        let compat = Compat::parse(compat)?;
+        if is_stemmed && compat == Compat::Rouge {
+            return Err(Error::OutOfRange {
+                name: "stemmer",
+                value: "true".to_owned(),
+                expected: "false: rouge==1.0.1 has no stemmer",
+            });
+        }
+        Ok(Self { compat, metric: Metric::parse(metric, compat)?, is_stemmed })
+    }
+}
+
 /// Precision, recall and their F1.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Score {
@@ -87,171 +110,6 @@ pub struct Score {
     pub recall: f64,
     /// Their mean, as the package computes it.
     pub f1: f64,
-}
-
-/// Scores pairs; keeps its buffers from one to the next.
-pub struct Scorer {
-    compat: Compat,
-    metric: Metric,
-    is_stemmed: bool,
-    interner: Interner,
-    word: Vec<u8>,
-    target: Vec<u32>,
-    prediction: Vec<u32>,
-    lengths: Lengths,
-}
-
-impl Scorer {
-    /// For one thread. `is_stemmed` is for `rouge-score` alone; the other package has no stemmer.
-    pub fn new(compat: Compat, metric: Metric, is_stemmed: bool) -> Result<Self> {
-        if is_stemmed && compat == Compat::Rouge {
-            return Err(Error::OutOfRange {
-                name: "stemmer",
-                value: "true".to_owned(),
-                expected: "false: rouge==1.0.1 has no stemmer",
-            });
-        }
-        Ok(Self {
-            compat,
-            metric,
-            is_stemmed,
-            interner: Interner::default(),
-            word: Vec::new(),
-            target: Vec::new(),
-            prediction: Vec::new(),
-            lengths: Lengths::default(),
-        })
-    }
-
-    /// `None` where the package refuses the pair: `rouge` 1.0.1 raises when a text has nothing but full stops.
-    pub fn score(&mut self, prediction: &str, reference: &str) -> Option<Score> {
-        self.interner.clear();
-        if self.compat == Compat::Rouge {
-            return self.rouge(prediction, reference);
-        }
-        if self.metric == Metric::Lsum {
-            return Some(self.summary(prediction, reference));
-        }
-        self.target.clear();
-        self.prediction.clear();
-        rouge_score(reference, self.is_stemmed, &mut self.interner, &mut self.word, &mut self.target);
-        let known = self.interner.len();
-        rouge_score(prediction, self.is_stemmed, &mut self.interner, &mut self.word, &mut self.prediction);
-        Some(match self.metric {
-            Metric::N(size) => {
-                let (target, prediction) = (ngrams(&self.target, size), ngrams(&self.prediction, size));
-                let shared: usize = target
-                    .iter()
-                    .map(|(ngram, &count)| count.min(prediction.get(ngram).copied().unwrap_or(0)))
-                    .sum();
-                let total = |tokens: &[u32]| (tokens.len() + 1).saturating_sub(size).max(1);
-                plain(shared, total(&self.prediction), total(&self.target))
-            }
-            Metric::L | Metric::Lsum if self.target.is_empty() || self.prediction.is_empty() => {
-                Score::default()
-            }
-            Metric::L | Metric::Lsum => {
-                self.lengths.prepare(&self.target, known);
-                plain(self.lengths.with(&self.prediction), self.prediction.len(), self.target.len())
-            }
-        })
-    }
-
-    fn lines(&mut self, text: &str) -> Vec<Vec<u32>> {
-        let lines = text.split('\n').filter(|line| !line.is_empty());
-        lines
-            .map(|line| {
-                let mut tokens = Vec::new();
-                rouge_score(line, self.is_stemmed, &mut self.interner, &mut self.word, &mut tokens);
-                tokens
-            })
-            .collect()
-    }
-
-    /// `_summary_level_lcs` of `rouge-score`: a token counts at most as often as both sides have it.
-    fn summary(&mut self, prediction: &str, reference: &str) -> Score {
-        let (target, prediction) = (self.lines(reference), self.lines(prediction));
-        let total = |lines: &[Vec<u32>]| lines.iter().map(Vec::len).sum::<usize>();
-        let (targets, predictions) = (total(&target), total(&prediction));
-        if targets == 0 || predictions == 0 {
-            return Score::default();
-        }
-        let count = |lines: &[Vec<u32>]| {
-            let mut counts = vec![0usize; self.interner.len()];
-            lines.iter().flatten().for_each(|&token| counts[token as usize] += 1);
-            counts
-        };
-        let (mut left, mut right) = (count(&target), count(&prediction));
-        let mut hits = 0;
-        for line in &target {
-            let union: BTreeSet<usize> =
-                prediction.iter().flat_map(|other| positions(line, other, Tie::Left)).collect();
-            for at in union {
-                let token = line[at] as usize;
-                if left[token] > 0 && right[token] > 0 {
-                    hits += 1;
-                    left[token] -= 1;
-                    right[token] -= 1;
-                }
-            }
-        }
-        plain(hits, predictions, targets)
-    }
-
-    fn rouge(&mut self, prediction: &str, reference: &str) -> Option<Score> {
-        let (mut predictions, mut references) = (Vec::new(), Vec::new());
-        rouge_sentences(prediction, &mut self.interner, &mut predictions);
-        rouge_sentences(reference, &mut self.interner, &mut references);
-        if predictions.is_empty() || references.is_empty() {
-            return None;
-        }
-        if let Metric::N(size) = self.metric {
-            let (predictions, references) = (predictions.concat(), references.concat());
-            let (target, prediction) = (ngrams(&references, size), ngrams(&predictions, size));
-            let shared = target.keys().filter(|ngram| prediction.contains_key(*ngram)).count();
-            return Some(smoothed(shared, prediction.len(), target.len()));
-        }
-        let distinct = |sentences: &[Vec<u32>]| {
-            let mut seen = vec![false; self.interner.len()];
-            sentences
-                .iter()
-                .flatten()
-                .filter(|&&token| !std::mem::replace(&mut seen[token as usize], true))
-                .count()
-        };
-        let mut seen = vec![false; self.interner.len()];
-        let mut union = 0;
-        for reference in &references {
-            for prediction in &predictions {
-                for at in positions(reference, prediction, Tie::Right) {
-                    union += usize::from(!std::mem::replace(&mut seen[reference[at] as usize], true));
-                }
-            }
-        }
-        Some(smoothed(union, distinct(&predictions), distinct(&references)))
-    }
-}
-
-fn ngrams(tokens: &[u32], size: usize) -> Map<&[u32], usize> {
-    let mut counts = Map::default();
-    for ngram in tokens.windows(size) {
-        *counts.entry(ngram).or_insert(0) += 1;
-    }
-    counts
-}
-
-/// `rouge_score.scoring.fmeasure`, in its order of operations.
-fn plain(shared: usize, prediction: usize, target: usize) -> Score {
-    let (precision, recall) = (shared as f64 / prediction as f64, shared as f64 / target as f64);
-    let f1 = if precision + recall > 0.0 { 2.0 * precision * recall / (precision + recall) } else { 0.0 };
-    Score { precision, recall, f1 }
-}
-
-/// `rouge.rouge_score.f_r_p_rouge_n`, in its order of operations.
-fn smoothed(shared: usize, prediction: usize, target: usize) -> Score {
-    let share = |of: usize| if of == 0 { 0.0 } else { shared as f64 / of as f64 };
-    let (precision, recall) = (share(prediction), share(target));
-    Score { precision, recall, f1: 2.0 * ((precision * recall) / (precision + recall + 1e-8)) }
 }
 
 /// The references of each row.
@@ -268,27 +126,56 @@ pub trait References: Sync {
     }
 }
 
-/// The first score with the highest F1 of a prediction against several references.
-pub fn best_of<'a>(
-    pairs: &mut Scorer,
-    prediction: &str,
-    references: impl Iterator<Item = &'a str>,
-) -> Option<Score> {
-    references.filter_map(|reference| pairs.score(prediction, reference)).fold(None, |best, score| match best
-    {
-        Some(before) if before.f1 >= score.f1 => best,
-        _ => Some(score),
-    })
+/// What becomes of the scores against several references.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reduce {
+    /// The first with the highest F1.
+    Max,
+    /// The mean of each of the three.
+    Mean,
 }
 
-/// The score of every row's prediction: of several references the first with the highest F1. `None` where there is no reference, or none
-/// that the package takes.
+impl Reduce {
+    /// `max` or `mean`.
+    pub fn parse(name: &str) -> Result<Self> {
+        match name {
+            "max" => Ok(Self::Max),
+            "mean" => Ok(Self::Mean),
+            _ => {
+                Err(Error::OutOfRange { name: "reduce", value: name.to_owned(), expected: "`max` or `mean`" })
+            }
+        }
+    }
+
+    fn of(self, scores: impl Iterator<Item = Score>) -> Option<Score> {
+        match self {
+            Self::Max => scores.fold(None, |best, score| match best {
+                Some(Score { f1, .. }) if f1 >= score.f1 => best,
+                _ => Some(score),
+            }),
+            Self::Mean => {
+                let (sum, count) = scores.fold((Score::default(), 0u32), |(sum, count), score| {
+                    let precision = sum.precision + score.precision;
+                    let recall = sum.recall + score.recall;
+                    (Score { precision, recall, f1: sum.f1 + score.f1 }, count + 1)
+                });
+                let count = (count > 0).then_some(f64::from(count))?;
+                Some(Score {
+                    precision: sum.precision / count,
+                    recall: sum.recall / count,
+                    f1: sum.f1 / count,
+                })
+            }
+        }
+    }
+}
+
+/// The score of every row's prediction. `None` where there is no reference, or none that the package takes.
 pub fn rouge(
     predictions: &dyn Texts,
     references: &dyn References,
-    compat: Compat,
-    metric: Metric,
-    is_stemmed: bool,
+    measure: Measure,
+    reduce: Reduce,
     control: &Control,
 ) -> Result<Vec<Option<Score>>> {
     if predictions.len() != references.len() {
@@ -299,17 +186,16 @@ pub fn rouge(
             right_rows: references.len(),
         });
     }
-    Scorer::new(compat, metric, is_stemmed)?;
     let mut scores = vec![None; predictions.len()];
-    scores.par_chunks_mut(1024).enumerate().try_for_each(|(block, scores)| {
-        let mut pairs = Scorer::new(compat, metric, is_stemmed)?;
+    let scorer = || Scorer::new(measure);
+    scores.par_chunks_mut(1024).enumerate().try_for_each_init(scorer, |scorer, (block, scores)| {
         let mut pace = Pace::new(control);
         for (offset, slot) in scores.iter_mut().enumerate() {
             let row = block * 1024 + offset;
             let prediction = predictions.get(row);
             let of_row = (0..references.count(row)).map(|reference| references.get(row, reference));
             let bytes = of_row.clone().map(|reference| prediction.len() + reference.len()).sum();
-            *slot = best_of(&mut pairs, &prediction, of_row);
+            *slot = scorer.score(&prediction, of_row, reduce);
             pace.step(bytes)?;
         }
         pace.flush()

@@ -1,140 +1,241 @@
-//! Tokens of the packages that are reproduced, as small numbers: equal tokens, equal numbers, and no others.
+//! Tokens of the packages that are reproduced, as keys of 128 bits: equal tokens, equal keys, and no others.
+//!
+//! A key is the token itself: up to 15 bytes and their number in the highest byte. Longer tokens are rare; they are numbered by their bytes, and the
+//! number is the key.
 
-use xxhash_rust::xxh3::xxh3_64;
+use std::borrow::Cow;
 
 use super::porter;
+use crate::hash::Map;
 use crate::text::is_python_space;
 
-/// Gives every distinct token of a few texts a number, in the order of appearance.
+const LONGEST: usize = 15;
+/// In the highest byte of a key, where no length is as large.
+const LONG: u128 = 0xff << 120;
+/// The empty word, which is no token but where white space alone makes a sentence.
+pub(super) const EMPTY: u128 = 0xfe << 120;
+const LOWER: u128 = u128::from_ne_bytes([0x20; 16]);
+const STEMS: usize = 4096;
+
+/// What parts a text into tokens; keeps its buffers.
 #[derive(Default)]
-pub(super) struct Interner {
-    slots: Vec<Slot>,
-    /// Slots of an earlier generation are empty, so that starting again costs nothing.
-    generation: u32,
-    spans: Vec<(usize, usize)>,
-    bytes: Vec<u8>,
+pub(super) struct Tokens<'a> {
+    long: LongTokens<'a>,
+    /// Stems of words met before: the place of a key is the only one where it can be.
+    stems: Vec<(u128, u128)>,
+    word: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Slot {
-    hash: u64,
-    generation: u32,
-    token: u32,
+/// Numbers of tokens longer than [`LONGEST`], those of another text before them.
+#[derive(Default)]
+struct LongTokens<'a> {
+    before: Option<&'a Map<Box<[u8]>, u32>>,
+    own: Map<Box<[u8]>, u32>,
 }
 
-impl Interner {
-    pub(super) fn clear(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-        if self.generation == 0 {
-            self.slots.clear();
-            self.generation = 1;
+impl LongTokens<'_> {
+    #[expect(clippy::cast_possible_truncation, reason = "tokens are counted in u32")]
+    fn number(&mut self, token: &[u8]) -> u32 {
+        let before = self.before.map_or(0, Map::len);
+        if let Some(&number) =
+            self.before.and_then(|before| before.get(token)).or_else(|| self.own.get(token))
+        {
+            return number;
         }
-        self.spans.clear();
-        self.bytes.clear();
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.spans.len()
-    }
-
-    /// Hashes only nominate: tokens are the same when their bytes are.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the low bits choose the slot; tokens are counted in u32"
-    )]
-    pub(super) fn number(&mut self, token: &[u8]) -> u32 {
-        if self.spans.len() * 2 >= self.slots.len() {
-            self.grow();
-        }
-        let hash = xxh3_64(token);
-        let mask = self.slots.len() - 1;
-        let mut at = hash as usize & mask;
-        loop {
-            let slot = self.slots[at];
-            if slot.generation != self.generation {
-                break;
-            }
-            let (start, end) = self.spans[slot.token as usize];
-            if slot.hash == hash && &self.bytes[start..end] == token {
-                return slot.token;
-            }
-            at = (at + 1) & mask;
-        }
-        let number = self.spans.len() as u32;
-        self.slots[at] = Slot { hash, generation: self.generation, token: number };
-        self.spans.push((self.bytes.len(), self.bytes.len() + token.len()));
-        self.bytes.extend_from_slice(token);
+        let number = (before + self.own.len()) as u32;
+        self.own.insert(token.into(), number);
         number
     }
+}
 
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits choose the slot")]
-    fn grow(&mut self) {
-        let old = std::mem::take(&mut self.slots);
-        let generation = self.generation.max(1);
-        self.slots = vec![Slot::default(); (old.len() * 2).max(256)];
-        let mask = self.slots.len() - 1;
-        for slot in old.into_iter().filter(|slot| slot.generation == self.generation && self.generation > 0) {
-            let mut at = slot.hash as usize & mask;
-            while self.slots[at].generation == generation {
-                at = (at + 1) & mask;
-            }
-            self.slots[at] = slot;
+impl<'a> Tokens<'a> {
+    /// With the keys of `other`, for tokens that it knows.
+    pub(super) fn after(other: &'a Tokens<'_>) -> Self {
+        let long = LongTokens { before: Some(&other.long.own), own: Map::default() };
+        Self { long, ..Self::default() }
+    }
+
+    /// Forgets its own tokens: keys of texts before are none for texts after.
+    pub(super) fn forget(&mut self) {
+        if !self.long.own.is_empty() {
+            self.long.own.clear();
         }
-        self.generation = generation;
+    }
+
+    /// `rouge_score.tokenize` 0.1.2: Python's lower case, runs of ASCII letters and digits, stemmed when longer than three.
+    pub(super) fn rouge_score(&mut self, text: &str, is_stemmed: bool, keys: &mut Vec<u128>) {
+        let text = lower_in_ascii(text);
+        let text = text.as_bytes();
+        if is_stemmed {
+            runs(text, is_letter_or_digit, |start, end| {
+                let key = if end - start <= LONGEST {
+                    let key = short(text, start, end, LOWER);
+                    if end - start > 3 { self.stem(key) } else { key }
+                } else {
+                    self.word.clear();
+                    self.word.extend(text[start..end].iter().map(|byte| byte | 0x20));
+                    porter::stem(&mut self.word);
+                    key_of(&self.word, &mut self.long)
+                };
+                // A stem may be nothing at all.
+                if key != 0 {
+                    keys.push(key);
+                }
+            });
+        } else {
+            runs(text, is_letter_or_digit, |start, end| {
+                keys.push(if end - start <= LONGEST {
+                    short(text, start, end, LOWER)
+                } else {
+                    self.word.clear();
+                    self.word.extend(text[start..end].iter().map(|byte| byte | 0x20));
+                    LONG | u128::from(self.long.number(&self.word))
+                });
+            });
+        }
+    }
+
+    /// A sentence of `rouge` 1.0.1 in words between white space; white space alone is one empty word.
+    fn words(&mut self, sentence: &str, keys: &mut Vec<u128>) {
+        let before = keys.len();
+        let text = sentence.as_bytes();
+        runs(text, is_no_space, |start, end| {
+            keys.push(if end - start <= LONGEST {
+                short(text, start, end, 0)
+            } else {
+                LONG | u128::from(self.long.number(&text[start..end]))
+            });
+        });
+        if keys.len() == before {
+            keys.push(EMPTY);
+        }
+    }
+
+    /// The sentences of `rouge` 1.0.1: what lies between full stops, however little it is. `ends` takes where each ends in `keys`.
+    pub(super) fn rouge(&mut self, text: &str, keys: &mut Vec<u128>, ends: &mut Vec<usize>) {
+        let text = spaces_in_ascii(text);
+        for sentence in text.split('.').filter(|sentence| !sentence.is_empty()) {
+            self.words(sentence, keys);
+            ends.push(keys.len());
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a few bits choose the place")]
+    fn stem(&mut self, key: u128) -> u128 {
+        if self.stems.is_empty() {
+            self.stems.resize(STEMS, (0, 0));
+        }
+        let folded = (key as u64 ^ (key >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = (folded >> (64 - STEMS.trailing_zeros())) as usize;
+        let (known, stem) = self.stems[place];
+        if known == key {
+            return stem;
+        }
+        self.word.clear();
+        self.word.extend_from_slice(&key.to_le_bytes()[..(key >> 120) as usize]);
+        porter::stem(&mut self.word);
+        let stem = key_of(&self.word, &mut self.long);
+        self.stems[place] = (key, stem);
+        stem
     }
 }
 
-/// `rouge_score.tokenize` 0.1.2: Python's lower case, runs of ASCII letters and digits, stemmed when longer than three.
-pub(super) fn rouge_score(
-    text: &str,
-    is_stemmed: bool,
-    interner: &mut Interner,
-    word: &mut Vec<u8>,
-    tokens: &mut Vec<u32>,
-) {
-    let mut pass = |word: &mut Vec<u8>, tokens: &mut Vec<u32>| {
-        if word.is_empty() {
-            return;
-        }
-        if is_stemmed && word.len() > 3 {
-            porter::stem(word);
-        }
-        if !word.is_empty() {
-            tokens.push(interner.number(word));
-        }
-        word.clear();
+fn key_of(token: &[u8], long: &mut LongTokens<'_>) -> u128 {
+    if token.len() <= LONGEST {
+        short(token, 0, token.len(), 0)
+    } else {
+        LONG | u128::from(long.number(token))
+    }
+}
+
+/// The key of the token from `start` to `end`, at most [`LONGEST`] bytes on, with the bits of `set` set in all of its bytes.
+#[inline(always)]
+fn short(text: &[u8], start: usize, end: usize, set: u128) -> u128 {
+    let length = end - start;
+    // Sixteen bytes at once, whatever follows the token, cost less than as many as it has.
+    let bytes = if let Some(bytes) = text[start..].first_chunk() {
+        u128::from_le_bytes(*bytes)
+    } else if let Some(bytes) = text.last_chunk::<16>() {
+        u128::from_le_bytes(*bytes) >> ((start + 16 - text.len()) * 8)
+    } else {
+        let mut bytes = [0; 16];
+        bytes[..length].copy_from_slice(&text[start..end]);
+        u128::from_le_bytes(bytes)
     };
-    word.clear();
-    let mut rest = text.as_bytes();
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' => word.push(*byte),
-            b'A'..=b'Z' => word.push(byte | 0x20),
-            // Two characters beyond ASCII have ASCII in their lower case: the Kelvin sign is k, and the dotted capital I is i and a mark.
-            0xe2 if rest.starts_with(&[0x84, 0xaa]) => {
-                word.push(b'k');
-                rest = &rest[2..];
-            }
-            0xc4 if rest.starts_with(&[0xb0]) => {
-                word.push(b'i');
-                pass(word, tokens);
-                rest = &rest[1..];
-            }
-            _ => pass(word, tokens),
-        }
-    }
-    pass(word, tokens);
+    ((bytes | set) & ((1 << (length * 8)) - 1)) | (length as u128) << 120
 }
 
-/// The sentences of `rouge` 1.0.1: what lies between full stops, in words between white space; white space alone is one empty word.
-pub(super) fn rouge_sentences(text: &str, interner: &mut Interner, sentences: &mut Vec<Vec<u32>>) {
-    for sentence in text.split('.').filter(|sentence| !sentence.is_empty()) {
-        let words = sentence.split(is_python_space).filter(|word| !word.is_empty());
-        let mut tokens: Vec<u32> = words.map(|word| interner.number(word.as_bytes())).collect();
-        if tokens.is_empty() {
-            tokens.push(interner.number(b""));
+#[inline(always)]
+fn is_letter_or_digit(byte: u8) -> bool {
+    ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10)
+}
+
+/// Of [`is_python_space`], those in ASCII.
+#[inline(always)]
+fn is_no_space(byte: u8) -> bool {
+    !((byte.wrapping_sub(0x1c) < 5) | (byte.wrapping_sub(b'\t') < 5))
+}
+
+/// Where each run of bytes that `belongs` begins and ends.
+#[inline(always)]
+fn runs(text: &[u8], belongs: impl Fn(u8) -> bool, mut run: impl FnMut(usize, usize)) {
+    let (blocks, rest) = text.as_chunks::<64>();
+    let mut start = None;
+    let mut block = |at: usize, bits: u64| {
+        // The bits at which a run begins or ends, in turn.
+        let mut edges = bits ^ (bits << 1 | u64::from(start.is_some()));
+        let next = |edges: &mut u64| {
+            let edge = at + edges.trailing_zeros() as usize;
+            *edges &= *edges - 1;
+            edge
+        };
+        if edges != 0
+            && let Some(open) = start.take()
+        {
+            run(open, next(&mut edges));
         }
-        sentences.push(tokens);
+        while edges != 0 {
+            let open = next(&mut edges);
+            if edges == 0 {
+                start = Some(open);
+                return;
+            }
+            run(open, next(&mut edges));
+        }
+    };
+    for (number, bytes) in blocks.iter().enumerate() {
+        block(number * 64, bits(bytes, &belongs));
     }
+    let mut last = [0; 64];
+    last[..rest.len()].copy_from_slice(rest);
+    // A bit beyond the text is none of its, and ends what is still open.
+    block(blocks.len() * 64, bits(&last, &belongs) & ((1 << rest.len()) - 1));
+}
+
+/// A bit for each byte that `belongs`.
+#[inline(always)]
+fn bits(bytes: &[u8; 64], belongs: impl Fn(u8) -> bool) -> u64 {
+    let flags = bytes.map(|byte| u8::from(belongs(byte)));
+    // Eight flags of one bit each into eight bits: each is moved to its own place in the highest byte, and no two meet.
+    flags.as_chunks().0.iter().rev().fold(0, |bits, eight| {
+        bits << 8 | u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    })
+}
+
+/// A text in which ASCII alone can be part of a token. Two characters beyond it have ASCII in their lower case: the Kelvin sign is k, and the dotted
+/// capital I is i and a mark.
+fn lower_in_ascii(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() || !text.contains(['\u{212a}', '\u{130}']) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace('\u{212a}', "k").replace('\u{130}', "i "))
+}
+
+/// A text in which all white space is of ASCII.
+fn spaces_in_ascii(text: &str) -> Cow<'_, str> {
+    let is_space = |one: char| !one.is_ascii() && is_python_space(one);
+    if text.is_ascii() || !text.contains(is_space) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace(is_space, " "))
 }
