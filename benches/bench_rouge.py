@@ -3,14 +3,19 @@
 import argparse
 import random
 import re
+import tempfile
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import rouge_score_rs as rouge_score_port
 from common import header, report, timed
 from rank_bm25 import BM25Okapi
+from rapidfuzz.distance import LCSseq
+from rapidfuzz.process import cdist
 from rouge import Rouge
 from rouge_score import rouge_scorer
 
@@ -55,17 +60,98 @@ def pairs(texts: list[str], count: int, length: int) -> tuple[list[str], list[st
     return predictions, references
 
 
-def against(name: str, ours: Callable[[], Any], theirs: Callable[[], list[float]], bar: float, columns: Any) -> None:
-    """Equality on the peer's share of the pairs, then the rate of each."""
-    seconds_theirs, expected = timed(theirs, 1)
-    predictions, _ = columns
-    seconds, found = timed(ours, 3)
-    got = found["f1"].to_pylist()[: len(expected)]
-    assert got == expected, f"{name}: not the same scores"
-    per_pair = {"ours": seconds / len(predictions), name: seconds_theirs / len(expected)}
-    rate = 1 / per_pair["ours"]
-    print(f"  equal on {len(expected):,} pairs; ours {rate:,.0f} pairs/s, {name} {1 / per_pair[name]:,.0f} pairs/s")
-    report({one: value * len(predictions) for one, value in per_pair.items()}, "ours", {name: bar})
+def unlike_ends(columns: tuple[list[str], list[str]]) -> tuple[list[str], list[str]]:
+    """The same pairs with other first and last words: what both sides begin and end with is scored for little."""
+    predictions, references = columns
+    return [f"first {one} last" for one in predictions], [f"start {one} end" for one in references]
+
+
+class Peer(NamedTuple):
+    """A package, how it scores pairs one by one, and how much faster ours has to be."""
+
+    name: str
+    score: Callable[[list[str], list[str]], list[float]]
+    bar: float
+    pairs: int = PEER_PAIRS
+
+
+def compare(what: str, columns: tuple[list[str], list[str]], peers: list[Peer], **options: Any) -> None:
+    """Equality on the peers' share of the pairs, then the best time for a pair of each, taken in turn."""
+    count = len(columns[0])
+    arrow = [pa.array(column) for column in columns]
+    found = cf.rouge(*arrow, threads=1, **options)["f1"].to_pylist()
+    works: dict[str, tuple[Callable[[], Any], int]] = {
+        "from lists of str": (lambda: cf.rouge(*columns, threads=1, **options), count),
+        "ours": (lambda: cf.rouge(*arrow, threads=1, **options), count),
+    }
+    for peer in peers:
+        part = [column[: peer.pairs] for column in columns]
+        expected = peer.score(*part)
+        assert found[: len(expected)] == expected, f"{peer.name}: not the same scores"
+        works[peer.name] = (lambda peer=peer, part=part: peer.score(*part), len(expected))
+    best = dict.fromkeys(works, float("inf"))
+    for _ in range(3):
+        for name, (work, pairs) in works.items():
+            best[name] = min(best[name], timed(work, 1)[0] / pairs)
+    rates = ", ".join(f"{name} {1 / seconds:,.0f}" for name, seconds in best.items())
+    print(f"{what}: equal on {min(count, PEER_PAIRS):,} pairs; pairs/s: {rates}")
+    report({name: seconds * count for name, seconds in best.items()}, "ours", {peer.name: peer.bar for peer in peers})
+
+
+def rouge_score(bar: float = 300, pairs: int = PEER_PAIRS, stemmer: bool = False) -> Peer:
+    """The package of Google Research."""
+    scorer = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=stemmer)
+
+    def score(predictions: list[str], references: list[str]) -> list[float]:
+        return [scorer.score(r, p)["rougeL"].fmeasure for p, r in zip(predictions, references, strict=True)]
+
+    return Peer(f"rouge-score {version('rouge-score')}", score, bar, pairs)
+
+
+def rouge_score_rs(stemmer: bool = False) -> Peer:
+    """Its port to Rust, a call for all pairs."""
+    scorer = rouge_score_port.RougeScorer(["rougeL"], use_stemmer=stemmer)
+
+    def score(predictions: list[str], references: list[str]) -> list[float]:
+        return [one["rougeL"].fmeasure for one in scorer.score_batch(references, predictions)]
+
+    return Peer(f"rouge-score-rs {version('rouge-score-rs')}", score, 2.5, 20_000)
+
+
+def rouge(bar: float = 300) -> Peer:
+    """The package that Birbal's scripts used."""
+    package = Rouge(metrics=["rouge-l"], stats=["f"])
+
+    def score(predictions: list[str], references: list[str]) -> list[float]:
+        return [package.get_scores(p, r)[0]["rouge-l"]["f"] for p, r in zip(predictions, references, strict=True)]
+
+    return Peer(f"rouge {version('rouge')}", score, bar)
+
+
+def against_a_pool(texts: list[str], pool: list[str]) -> None:
+    """The filter of Self-Instruct: one text, and a hundred, against ten thousand."""
+    numbers: dict[str, int] = {}
+    tokens = [
+        [numbers.setdefault(word, len(numbers)) for word in re.findall("[a-z0-9]+", text.lower())]
+        for text in [*texts, *pool]
+    ]
+    lengths = np.array([len(one) for one in tokens])
+    for many in (len(texts), 1):
+        queries, candidates = tokens[:many], tokens[len(texts) :]
+        theirs_seconds, common = timed(
+            lambda q=queries, c=candidates: cdist(q, c, scorer=LCSseq.similarity, workers=1, dtype=np.int32), 3
+        )
+        f1 = 2 * common / (lengths[:many, None] + lengths[None, len(texts) :])
+        asked = pa.array(texts[:many])
+        with_pool, found = timed(lambda a=asked: cf.RougePool(pool).most_similar(a, threads=1), 3)
+        prepared = cf.RougePool(pool)
+        seconds, _ = timed(lambda a=asked, p=prepared: p.most_similar(a, threads=1), 5)
+        assert np.abs(found["f1"].to_numpy() - f1.max(axis=1)).max() < 1e-12, "not the same highest F1"
+        ours_rate, rate = (many * len(pool) / one for one in (seconds, theirs_seconds))
+        print(f"{many} against a pool of {len(pool):,}: pairs/s: ours {ours_rate:,.0f}, rapidfuzz {rate:,.0f}")
+        name = f"rapidfuzz {version('rapidfuzz')}, tokens given as numbers"
+        report({"ours, pool prepared": seconds, name: theirs_seconds}, "ours, pool prepared", {name: 1})
+        report({"ours, the pool read too": with_pool, name: theirs_seconds}, "ours, the pool read too", {name: 1})
 
 
 def main() -> None:
@@ -73,40 +159,16 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--pairs", type=int, default=100_000)
     count = arguments.parse_args().pairs
-    header("rouge", ["rouge-score", "rouge", "rank-bm25"], pairs=count, threads=1)
-    import tempfile
-
+    header("rouge", ["rouge-score", "rouge", "rouge-score-rs", "rapidfuzz", "rank-bm25"], pairs=count, threads=1)
     with tempfile.TemporaryDirectory() as folder:
         texts = real_texts(Path(folder))
     columns = pairs(texts, count, 45)
-    arrow = [pa.array(column) for column in columns]
-    first = [column[:PEER_PAIRS] for column in columns]
-    for stemmer in (False, True):
-        scorer = rouge_scorer.RougeScorer(["rougeL"], use_stemmer=stemmer)
-        against(
-            f"rouge-score{' stemmed' if stemmer else ''}",
-            lambda stemmer=stemmer: cf.rouge(*arrow, stemmer=stemmer, threads=1),
-            lambda scorer=scorer: [scorer.score(r, p)["rougeL"].fmeasure for p, r in zip(*first, strict=True)],
-            300,
-            columns,
-        )
-    package = Rouge(metrics=["rouge-l"], stats=["f"])
-    against(
-        "rouge",
-        lambda: cf.rouge(*arrow, compat="rouge==1.0.1", threads=1),
-        lambda: [package.get_scores(p, r)[0]["rouge-l"]["f"] for p, r in zip(*first, strict=True)],
-        300,
-        columns,
-    )
-    long = pairs(texts, 200, 2_000)
-    scorer = rouge_scorer.RougeScorer(["rougeL"])
-    against(
-        "rouge-score, 2,000 words",
-        lambda: cf.rouge(*long, threads=1),
-        lambda: [scorer.score(r, p)["rougeL"].fmeasure for p, r in list(zip(*long, strict=True))[:3]],
-        300,
-        long,
-    )
+    compare("rougeL", columns, [rouge_score(), rouge_score_rs()])
+    compare("rougeL, other ends", unlike_ends(columns), [rouge_score(), rouge_score_rs()])
+    compare("rougeL stemmed", columns, [rouge_score(stemmer=True), rouge_score_rs(stemmer=True)], stemmer=True)
+    compare("rougeL of rouge", columns, [rouge()], compat="rouge==1.0.1")
+    compare("rougeL, 2,000 words", pairs(texts, 200, 2_000), [rouge_score(pairs=3)])
+    against_a_pool(columns[0][:100], columns[1][:10_000])
     candidates, queries = columns[1], columns[0][:1_000]
     theirs = BM25Okapi([re.findall(r"[^\W_]+", text.lower()) for text in candidates])
     seconds_theirs, scores = timed(
@@ -115,7 +177,7 @@ def main() -> None:
     seconds, found = timed(lambda: cf.nearest(queries, candidates, threads=1), 2)
     best = found["score"].to_numpy()[:10]
     assert np.abs(best - [one.max() for one in scores]).max() < 1e-9, "not the same BM25 scores"
-    print(f"  BM25, {len(candidates):,} candidates, the index of ours included and that of rank-bm25 not")
+    print(f"BM25, {len(candidates):,} candidates, the index of ours included and that of rank-bm25 not")
     report({"ours": seconds / len(queries), "rank-bm25": seconds_theirs / 10}, "ours", {"rank-bm25": 50})
 
 

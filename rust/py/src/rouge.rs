@@ -3,6 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, Float64Array, ListArray, UInt64Array};
 use arrow_schema::{DataType, Field};
+use chaffinch_core::Control;
 use chaffinch_core::rouge::{Measure, Pool, Reduce, References, Score, Scorer, rouge as score};
 use chaffinch_core::text::Texts;
 use pyo3::prelude::*;
@@ -81,7 +82,10 @@ pub(crate) fn rouge_pair(
     stemmer: bool,
 ) -> PyResult<Option<(f64, f64, f64)>> {
     let measure = Measure::parse(metric, compat, stemmer).map_err(BorderError::from)?;
-    let found = Scorer::new(measure).score(prediction, references.iter().map(String::as_str), Reduce::Max);
+    let references = references.iter().map(String::as_str);
+    let found = Scorer::new(measure)
+        .score(prediction, references, Reduce::Max, &Control::default())
+        .map_err(BorderError::from)?;
     Ok(found.map(|score| (score.precision, score.recall, score.f1)))
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Tokens are numbers from 1 on; 0 on the right side is one that the left side does not have.
 
+use crate::control::Pace;
+use crate::{Control, Result};
+
 /// The left side as bits, and what of the table is kept.
 #[derive(Default)]
 pub(super) struct Lcs {
@@ -13,6 +16,8 @@ pub(super) struct Lcs {
     /// Bit j of row i is 0 where the table grows at column j: where the common subsequence of i tokens of the right side and j + 1 of the left is
     /// longer than that with j.
     rows: Vec<u64>,
+    /// The positions in the left side that were traced.
+    hits: Vec<u64>,
 }
 
 impl Lcs {
@@ -25,6 +30,8 @@ impl Lcs {
         self.numbers.extend_from_slice(left);
         self.left = left.len();
         self.blocks = left.len().div_ceil(64);
+        self.hits.clear();
+        self.hits.resize(self.blocks, 0);
         let size = (most + 1) * self.blocks;
         if self.masks.len() < size {
             self.masks.resize(size, 0);
@@ -36,14 +43,16 @@ impl Lcs {
 
     /// The length of the longest common subsequence with `right`.
     #[inline]
-    pub(super) fn length(&mut self, right: impl Iterator<Item = u32>) -> usize {
+    pub(super) fn length(&mut self, right: impl Iterator<Item = u32>, control: &Control) -> Result<usize> {
         if self.blocks == 1 {
             let row = right.fold(u64::MAX, |row, number| next(row, self.masks[number as usize], &mut false));
-            return grown(row, self.left).count_ones() as usize;
+            return Ok(grown(row, self.left).count_ones() as usize);
         }
         self.rows.clear();
         self.rows.resize(self.blocks, u64::MAX);
+        let mut pace = Pace::new(control);
         for number in right.filter(|&number| number != 0) {
+            pace.glance(self.blocks * 8)?;
             let mut carry = false;
             let masks = &self.masks[number as usize * self.blocks..][..self.blocks];
             for (row, &mask) in self.rows.iter_mut().zip(masks) {
@@ -51,19 +60,39 @@ impl Lcs {
             }
         }
         let rows = self.rows.iter().enumerate();
-        rows.map(|(block, &row)| grown(row, self.left - block * 64).count_ones() as usize).sum()
+        Ok(rows.map(|(block, &row)| grown(row, self.left - block * 64).count_ones() as usize).sum())
     }
 
-    /// Calls `found` with the positions in the left side, last first, of one longest common subsequence with `right`: of the one that is met going back from
-    /// the end of the table, past a token of the left side wherever this loses nothing, else past one of the right.
-    pub(super) fn trace(&mut self, right: &[u32], mut found: impl FnMut(usize)) {
+    /// Adds to [`Lcs::traced`] one longest common subsequence with `right`: the one that is met going back from the end of the table, past a token of
+    /// the left side wherever this loses nothing, else past one of the right.
+    pub(super) fn trace(&mut self, right: &[u32], control: &Control) -> Result<()> {
         self.rows.clear();
-        self.rows.reserve(right.len() * self.blocks);
-        let first = u64::MAX;
+        if self.blocks == 1 {
+            let mut row = u64::MAX;
+            self.rows.extend(right.iter().map(|&number| {
+                row = next(row, self.masks[number as usize], &mut false);
+                row
+            }));
+            let mut below = u64::MAX >> (64 - self.left);
+            for (&number, &row) in right.iter().zip(&self.rows).rev() {
+                let mask = self.masks[number as usize];
+                let Some(bit) = ((mask | !row) & below).checked_ilog2() else { break };
+                let is_equal = mask >> bit & 1;
+                self.hits[0] |= is_equal << bit;
+                below = (u64::MAX >> (63 - bit)) >> is_equal;
+            }
+            return Ok(());
+        }
+        self.trace_blocks(right, control)
+    }
+
+    fn trace_blocks(&mut self, right: &[u32], control: &Control) -> Result<()> {
+        let mut pace = Pace::new(control);
         for (at, &number) in right.iter().enumerate() {
+            pace.glance(self.blocks * 8)?;
             let mut carry = false;
             for block in 0..self.blocks {
-                let above = if at == 0 { first } else { self.rows[(at - 1) * self.blocks + block] };
+                let above = if at == 0 { u64::MAX } else { self.rows[(at - 1) * self.blocks + block] };
                 let mask = self.masks[number as usize * self.blocks + block];
                 self.rows.push(next(above, mask, &mut carry));
             }
@@ -77,24 +106,29 @@ impl Lcs {
                 if block < self.blocks {
                     let mask = self.masks[number as usize * self.blocks + block];
                     let stops = (mask | !self.rows[at * self.blocks + block]) & below;
-                    if stops != 0 {
-                        let bit = stops.ilog2();
-                        column = block * 64 + bit as usize;
-                        if mask >> bit & 1 == 1 {
-                            found(column);
-                        } else {
-                            column += 1;
-                        }
+                    if let Some(bit) = stops.checked_ilog2() {
+                        let is_equal = mask >> bit & 1;
+                        self.hits[block] |= is_equal << bit;
+                        column = block * 64 + bit as usize + usize::from(is_equal == 0);
                         break;
                     }
                 }
                 if block == 0 {
-                    return;
+                    return Ok(());
                 }
                 block -= 1;
                 below = u64::MAX;
             }
         }
+        Ok(())
+    }
+
+    /// The positions in the left side that any subsequence had, in order.
+    pub(super) fn traced(&self) -> impl Iterator<Item = usize> {
+        self.hits.iter().enumerate().flat_map(|(block, &hits)| {
+            let rest = std::iter::successors(Some(hits), |rest| Some(rest & rest.wrapping_sub(1)));
+            rest.take_while(|&rest| rest != 0).map(move |rest| block * 64 + rest.trailing_zeros() as usize)
+        })
     }
 }
 
@@ -166,9 +200,11 @@ mod tests {
             lcs.prepare(&before, 14);
             lcs.prepare(&left, 14);
             let (of_left, of_right) = (by_table(&left, &right, Tie::Left), by_table(&right, &left, Tie::Right));
-            prop_assert_eq!(lcs.length(right.iter().copied()), of_left.len());
-            let mut positions = Vec::new();
-            lcs.trace(&right, |at| positions.push(at));
+            let control = Control::default();
+            prop_assert_eq!(lcs.length(right.iter().copied(), &control)?, of_left.len());
+            lcs.trace(&right, &control)?;
+            let mut positions: Vec<usize> = lcs.traced().collect();
+            positions.reverse();
             prop_assert_eq!(&positions, &of_left.iter().map(|&(one, _)| one).collect::<Vec<_>>());
             // The same way back with the sides exchanged is the other tie.
             prop_assert_eq!(&positions, &of_right.iter().map(|&(_, other)| other).collect::<Vec<_>>());

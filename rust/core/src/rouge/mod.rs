@@ -147,25 +147,27 @@ impl Reduce {
         }
     }
 
-    fn of(self, scores: impl Iterator<Item = Score>) -> Option<Score> {
+    /// What is known of the references so far, with one more.
+    fn join(self, before: Score, score: Score) -> Score {
         match self {
-            Self::Max => scores.fold(None, |best, score| match best {
-                Some(Score { f1, .. }) if f1 >= score.f1 => best,
-                _ => Some(score),
-            }),
-            Self::Mean => {
-                let (sum, count) = scores.fold((Score::default(), 0u32), |(sum, count), score| {
-                    let precision = sum.precision + score.precision;
-                    let recall = sum.recall + score.recall;
-                    (Score { precision, recall, f1: sum.f1 + score.f1 }, count + 1)
-                });
-                let count = (count > 0).then_some(f64::from(count))?;
-                Some(Score {
-                    precision: sum.precision / count,
-                    recall: sum.recall / count,
-                    f1: sum.f1 / count,
-                })
-            }
+            Self::Max if before.f1 >= score.f1 => before,
+            Self::Max => score,
+            Self::Mean => Score {
+                precision: before.precision + score.precision,
+                recall: before.recall + score.recall,
+                f1: before.f1 + score.f1,
+            },
+        }
+    }
+
+    fn end(self, joined: Score, count: u32) -> Score {
+        match self {
+            Self::Max => joined,
+            Self::Mean => Score {
+                precision: joined.precision / f64::from(count),
+                recall: joined.recall / f64::from(count),
+                f1: joined.f1 / f64::from(count),
+            },
         }
     }
 }
@@ -195,7 +197,7 @@ pub fn rouge(
             let prediction = predictions.get(row);
             let of_row = (0..references.count(row)).map(|reference| references.get(row, reference));
             let bytes = of_row.clone().map(|reference| prediction.len() + reference.len()).sum();
-            *slot = scorer.score(&prediction, of_row, reduce);
+            *slot = scorer.score(&prediction, of_row, reduce, control)?;
             pace.step(bytes)?;
         }
         pace.flush()

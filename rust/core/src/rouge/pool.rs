@@ -94,7 +94,7 @@ impl Pool {
             let f1 = if length == 0 || text.is_empty() {
                 0.0
             } else {
-                plain(lcs.length(text.iter().copied()), length, text.len()).f1
+                plain(lcs.length(text.iter().copied(), control)?, length, text.len()).f1
             };
             if best.is_none_or(|(_, before)| f1 > before) {
                 best = Some((at, f1));

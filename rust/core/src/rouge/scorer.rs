@@ -4,6 +4,8 @@ use super::lcs::Lcs;
 use super::numbers::Numbers;
 use super::tokens::Tokens;
 use super::{Compat, Measure, Metric, Reduce, Score};
+use crate::control::Pace;
+use crate::{Control, Result};
 
 /// Scores pairs; keeps its buffers from one to the next.
 pub struct Scorer {
@@ -69,29 +71,36 @@ impl Scorer {
         prediction: &str,
         references: impl Iterator<Item = &'a str>,
         reduce: Reduce,
-    ) -> Option<Score> {
-        let mut prepared = false;
-        let scores = references.filter_map(|reference| {
-            if !std::mem::replace(&mut prepared, true) {
+        control: &Control,
+    ) -> Result<Option<Score>> {
+        let mut joined = None;
+        let mut count = 0;
+        for (number, reference) in references.enumerate() {
+            if number == 0 {
                 self.tokens.forget();
                 self.prediction.read(prediction, self.measure, &mut self.tokens);
             }
             self.target.read(reference, self.measure, &mut self.tokens);
-            self.pair()
-        });
-        reduce.of(scores)
+            if let Some(score) = self.pair(control)? {
+                joined = Some(joined.map_or(score, |before| reduce.join(before, score)));
+                count += 1;
+            }
+        }
+        Ok(joined.map(|joined| reduce.end(joined, count)))
     }
 
     /// Prediction and target as they lie there.
-    fn pair(&mut self) -> Option<Score> {
-        match (self.measure.compat, self.measure.metric) {
-            (Compat::RougeScore, Metric::N(size)) => Some(self.ngrams(size)),
-            (Compat::RougeScore, Metric::L) => Some(self.longest()),
-            (Compat::RougeScore, Metric::Lsum) => Some(self.summary()),
-            (Compat::Rouge, _) if self.prediction.keys.is_empty() || self.target.keys.is_empty() => None,
-            (Compat::Rouge, Metric::N(size)) => Some(self.distinct_ngrams(size)),
-            (Compat::Rouge, Metric::L | Metric::Lsum) => Some(self.union()),
-        }
+    fn pair(&mut self, control: &Control) -> Result<Option<Score>> {
+        Ok(Some(match (self.measure.compat, self.measure.metric) {
+            (Compat::RougeScore, Metric::N(size)) => self.ngrams(size),
+            (Compat::RougeScore, Metric::L) => self.longest(control)?,
+            (Compat::RougeScore, Metric::Lsum) => self.summary(control)?,
+            (Compat::Rouge, _) if self.prediction.keys.is_empty() || self.target.keys.is_empty() => {
+                return Ok(None);
+            }
+            (Compat::Rouge, Metric::N(size)) => self.distinct_ngrams(size),
+            (Compat::Rouge, Metric::L | Metric::Lsum) => self.union(control)?,
+        }))
     }
 
     /// Numbers both sides, and says how many distinct tokens the target has.
@@ -105,10 +114,10 @@ impl Scorer {
         targets
     }
 
-    fn longest(&mut self) -> Score {
+    fn longest(&mut self, control: &Control) -> Result<Score> {
         let (target, prediction) = (&self.target.keys, &self.prediction.keys);
         if target.is_empty() || prediction.is_empty() {
-            return Score::default();
+            return Ok(Score::default());
         }
         // What both begin and end with is part of a longest common subsequence.
         let same = |pair: &(&u128, &u128)| pair.0 == pair.1;
@@ -123,9 +132,9 @@ impl Scorer {
             self.target.numbers.clear();
             self.target.numbers.extend(left.iter().map(|&key| self.numbers.number(key)));
             self.lcs.prepare(&self.target.numbers, self.numbers.len());
-            common += self.lcs.length(right.iter().map(|&key| self.numbers.find(key)));
+            common += self.lcs.length(right.iter().map(|&key| self.numbers.find(key)), control)?;
         }
-        plain(common, prediction.len(), target.len())
+        Ok(plain(common, prediction.len(), target.len()))
     }
 
     fn ngrams(&mut self, size: usize) -> Score {
@@ -167,10 +176,10 @@ impl Scorer {
     }
 
     /// `_summary_level_lcs` of `rouge-score`: a token counts at most as often as both sides have it.
-    fn summary(&mut self) -> Score {
+    fn summary(&mut self, control: &Control) -> Result<Score> {
         let (targets, predictions) = (self.target.keys.len(), self.prediction.keys.len());
         if targets == 0 || predictions == 0 {
-            return Score::default();
+            return Ok(Score::default());
         }
         self.number_both();
         let known = self.numbers.len();
@@ -179,16 +188,15 @@ impl Scorer {
         let mut right = vec![0u32; known + 1];
         self.prediction.numbers.iter().for_each(|&token| right[token as usize] += 1);
         let mut hits = 0;
-        let mut is_hit = Vec::new();
+        let mut pace = Pace::new(control);
         for line in self.target.parts() {
             self.lcs.prepare(line, known);
-            is_hit.clear();
-            is_hit.resize(line.len(), false);
             for other in self.prediction.parts() {
-                self.lcs.trace(other, |at| is_hit[at] = true);
+                pace.glance(other.len())?;
+                self.lcs.trace(other, control)?;
             }
-            for (&token, _) in line.iter().zip(&is_hit).filter(|(_, hit)| **hit) {
-                let token = token as usize;
+            for at in self.lcs.traced() {
+                let token = line[at] as usize;
                 if left[token] > 0 && right[token] > 0 {
                     hits += 1;
                     left[token] -= 1;
@@ -196,7 +204,7 @@ impl Scorer {
                 }
             }
         }
-        plain(hits, predictions, targets)
+        Ok(plain(hits, predictions, targets))
     }
 
     fn distinct_ngrams(&mut self, size: usize) -> Score {
@@ -214,7 +222,7 @@ impl Scorer {
     }
 
     /// The distinct words of the longest common subsequences of all pairs of sentences.
-    fn union(&mut self) -> Score {
+    fn union(&mut self, control: &Control) -> Result<Score> {
         let targets = self.number_both();
         let known = self.numbers.len();
         self.counts.clear();
@@ -224,15 +232,18 @@ impl Scorer {
             predictions += usize::from(std::mem::replace(&mut self.counts[token as usize], 1) == 0);
         }
         let mut union = 0;
+        let mut pace = Pace::new(control);
         for sentence in self.prediction.parts() {
             self.lcs.prepare(sentence, known);
             for other in self.target.parts() {
-                self.lcs.trace(other, |at| {
-                    union += usize::from(std::mem::replace(&mut self.counts[sentence[at] as usize], 2) == 1);
-                });
+                pace.glance(other.len())?;
+                self.lcs.trace(other, control)?;
+            }
+            for at in self.lcs.traced() {
+                union += usize::from(std::mem::replace(&mut self.counts[sentence[at] as usize], 2) == 1);
             }
         }
-        smoothed(union, predictions, targets)
+        Ok(smoothed(union, predictions, targets))
     }
 }
 

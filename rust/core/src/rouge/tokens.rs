@@ -15,7 +15,7 @@ const LONG: u128 = 0xff << 120;
 /// The empty word, which is no token but where white space alone makes a sentence.
 pub(super) const EMPTY: u128 = 0xfe << 120;
 const LOWER: u128 = u128::from_ne_bytes([0x20; 16]);
-const STEMS: usize = 4096;
+const STEMS: usize = 1 << 14;
 
 /// What parts a text into tokens; keeps its buffers.
 #[derive(Default)]
@@ -23,6 +23,7 @@ pub(super) struct Tokens<'a> {
     long: LongTokens<'a>,
     /// Stems of words met before: the place of a key is the only one where it can be.
     stems: Vec<(u128, u128)>,
+    misses: usize,
     word: Vec<u8>,
 }
 
@@ -66,33 +67,24 @@ impl<'a> Tokens<'a> {
     pub(super) fn rouge_score(&mut self, text: &str, is_stemmed: bool, keys: &mut Vec<u128>) {
         let text = lower_in_ascii(text);
         let text = text.as_bytes();
-        if is_stemmed {
-            runs(text, is_letter_or_digit, |start, end| {
-                let key = if end - start <= LONGEST {
-                    let key = short(text, start, end, LOWER);
-                    if end - start > 3 { self.stem(key) } else { key }
-                } else {
-                    self.word.clear();
-                    self.word.extend(text[start..end].iter().map(|byte| byte | 0x20));
+        runs(text, is_letter_or_digit, |start, end| {
+            let length = end - start;
+            let key = if length > LONGEST {
+                self.word.clear();
+                self.word.extend(text[start..end].iter().map(|byte| byte | 0x20));
+                if is_stemmed {
                     porter::stem(&mut self.word);
-                    key_of(&self.word, &mut self.long)
-                };
-                // A stem may be nothing at all.
-                if key != 0 {
-                    keys.push(key);
                 }
-            });
-        } else {
-            runs(text, is_letter_or_digit, |start, end| {
-                keys.push(if end - start <= LONGEST {
-                    short(text, start, end, LOWER)
-                } else {
-                    self.word.clear();
-                    self.word.extend(text[start..end].iter().map(|byte| byte | 0x20));
-                    LONG | u128::from(self.long.number(&self.word))
-                });
-            });
-        }
+                key_of(&self.word, &mut self.long)
+            } else {
+                let key = short(text, start, end, LOWER);
+                if is_stemmed && length > 3 { self.stem(key) } else { key }
+            };
+            // A stem may be nothing at all.
+            if key != 0 {
+                keys.push(key);
+            }
+        });
     }
 
     /// A sentence of `rouge` 1.0.1 in words between white space; white space alone is one empty word.
@@ -122,15 +114,18 @@ impl<'a> Tokens<'a> {
 
     #[expect(clippy::cast_possible_truncation, reason = "a few bits choose the place")]
     fn stem(&mut self, key: u128) -> u128 {
-        if self.stems.is_empty() {
-            self.stems.resize(STEMS, (0, 0));
+        // Few words need few places, and many as many as the processor has near.
+        if self.misses >= self.stems.len() && self.stems.len() < STEMS {
+            self.misses = 0;
+            self.stems = vec![(0, 0); (self.stems.len() * 8).clamp(256, STEMS)];
         }
         let folded = (key as u64 ^ (key >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let place = (folded >> (64 - STEMS.trailing_zeros())) as usize;
+        let place = (folded >> (64 - self.stems.len().trailing_zeros())) as usize;
         let (known, stem) = self.stems[place];
         if known == key {
             return stem;
         }
+        self.misses += 1;
         self.word.clear();
         self.word.extend_from_slice(&key.to_le_bytes()[..(key >> 120) as usize]);
         porter::stem(&mut self.word);
@@ -179,37 +174,39 @@ fn is_no_space(byte: u8) -> bool {
 /// Where each run of bytes that `belongs` begins and ends.
 #[inline(always)]
 fn runs(text: &[u8], belongs: impl Fn(u8) -> bool, mut run: impl FnMut(usize, usize)) {
-    let (blocks, rest) = text.as_chunks::<64>();
-    let mut start = None;
-    let mut block = |at: usize, bits: u64| {
-        // The bits at which a run begins or ends, in turn.
-        let mut edges = bits ^ (bits << 1 | u64::from(start.is_some()));
-        let next = |edges: &mut u64| {
-            let edge = at + edges.trailing_zeros() as usize;
-            *edges &= *edges - 1;
-            edge
+    // Whether the block before ended within a run, and where that began.
+    let (mut within, mut start) = (0, 0);
+    for at in (0..=text.len()).step_by(64) {
+        let rest = &text[at..];
+        let bits = if let Some(block) = rest.first_chunk() {
+            bits(block, &belongs)
+        } else if rest.is_empty() {
+            0
+        } else if let Some(block) = text.last_chunk() {
+            bits(block, &belongs) >> (64 - rest.len())
+        } else {
+            let mut block = [0; 64];
+            block[..rest.len()].copy_from_slice(rest);
+            // A bit beyond the text is none of its, and ends what is still open.
+            bits(&block, &belongs) & ((1 << rest.len()) - 1)
         };
-        if edges != 0
-            && let Some(open) = start.take()
-        {
-            run(open, next(&mut edges));
+        let before = bits << 1 | within;
+        let (mut starts, mut ends) = (bits & !before, !bits & before);
+        let next = |starts: &mut u64| {
+            let start = at + starts.trailing_zeros() as usize;
+            *starts &= starts.wrapping_sub(1);
+            start
+        };
+        if within == 0 {
+            start = next(&mut starts);
         }
-        while edges != 0 {
-            let open = next(&mut edges);
-            if edges == 0 {
-                start = Some(open);
-                return;
-            }
-            run(open, next(&mut edges));
+        while ends != 0 {
+            run(start, next(&mut ends));
+            // Where there is none, neither is there an end.
+            start = next(&mut starts);
         }
-    };
-    for (number, bytes) in blocks.iter().enumerate() {
-        block(number * 64, bits(bytes, &belongs));
+        within = bits >> 63;
     }
-    let mut last = [0; 64];
-    last[..rest.len()].copy_from_slice(rest);
-    // A bit beyond the text is none of its, and ends what is still open.
-    block(blocks.len() * 64, bits(&last, &belongs) & ((1 << rest.len()) - 1));
 }
 
 /// A bit for each byte that `belongs`.
