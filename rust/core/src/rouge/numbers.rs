@@ -52,8 +52,7 @@ impl Numbers {
         let mut at = self.slot(key);
         loop {
             let number = self.slots[at];
-            // One test for both: which of the two it is cannot be foreseen, and need not be here.
-            if (number == 0) | (self.keys[number as usize] == key) {
+            if number == 0 || self.keys[number as usize] == key {
                 return at;
             }
             at = (at + 1) & (self.slots.len() - 1);

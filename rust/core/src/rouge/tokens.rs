@@ -144,7 +144,7 @@ fn key_of(token: &[u8], long: &mut LongTokens<'_>) -> u128 {
 }
 
 /// The key of the token from `start` to `end`, at most [`LONGEST`] bytes on, with the bits of `set` set in all of its bytes.
-#[inline(always)]
+#[inline]
 fn short(text: &[u8], start: usize, end: usize, set: u128) -> u128 {
     let length = end - start;
     // Sixteen bytes at once, whatever follows the token, cost less than as many as it has.
@@ -160,19 +160,19 @@ fn short(text: &[u8], start: usize, end: usize, set: u128) -> u128 {
     ((bytes | set) & ((1 << (length * 8)) - 1)) | (length as u128) << 120
 }
 
-#[inline(always)]
+#[inline]
 fn is_letter_or_digit(byte: u8) -> bool {
     ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10)
 }
 
 /// Of [`is_python_space`], those in ASCII.
-#[inline(always)]
+#[inline]
 fn is_no_space(byte: u8) -> bool {
     !((byte.wrapping_sub(0x1c) < 5) | (byte.wrapping_sub(b'\t') < 5))
 }
 
 /// Where each run of bytes that `belongs` begins and ends.
-#[inline(always)]
+#[inline]
 fn runs(text: &[u8], belongs: impl Fn(u8) -> bool, mut run: impl FnMut(usize, usize)) {
     // Whether the block before ended within a run, and where that began.
     let (mut within, mut start) = (0, 0);
@@ -210,7 +210,7 @@ fn runs(text: &[u8], belongs: impl Fn(u8) -> bool, mut run: impl FnMut(usize, us
 }
 
 /// A bit for each byte that `belongs`.
-#[inline(always)]
+#[inline]
 fn bits(bytes: &[u8; 64], belongs: impl Fn(u8) -> bool) -> u64 {
     let flags = bytes.map(|byte| u8::from(belongs(byte)));
     // Eight flags of one bit each into eight bits: each is moved to its own place in the highest byte, and no two meet.
