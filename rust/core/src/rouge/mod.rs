@@ -189,8 +189,8 @@ pub fn rouge(
         });
     }
     let mut scores = vec![None; predictions.len()];
-    let scorer = || Scorer::new(measure);
-    scores.par_chunks_mut(1024).enumerate().try_for_each_init(scorer, |scorer, (block, scores)| {
+    let new = || Scorer::new(measure);
+    scores.par_chunks_mut(1024).enumerate().try_for_each_init(new, |scorer, (block, scores)| {
         let mut pace = Pace::new(control);
         for (offset, slot) in scores.iter_mut().enumerate() {
             let row = block * 1024 + offset;
