@@ -1,6 +1,7 @@
 """ROUGE and BM25 beside the Python packages that they reproduce."""
 
 import argparse
+import os
 import random
 import re
 import tempfile
@@ -109,7 +110,7 @@ def rouge_score(bar: float = 300, pairs: int = PEER_PAIRS, stemmer: bool = False
 
 
 def rouge_score_rs(stemmer: bool = False) -> Peer:
-    """Its port to Rust, a call for all pairs."""
+    """Its port to Rust, a call for all pairs; on one thread too, by `RAYON_NUM_THREADS` in `main`."""
     scorer = rouge_score_port.RougeScorer(["rougeL"], use_stemmer=stemmer)
 
     def score(predictions: list[str], references: list[str]) -> list[float]:
@@ -159,6 +160,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--pairs", type=int, default=100_000)
     count = arguments.parse_args().pairs
+    os.environ["RAYON_NUM_THREADS"] = "1"
     header("rouge", ["rouge-score", "rouge", "rouge-score-rs", "rapidfuzz", "rank-bm25"], pairs=count, threads=1)
     with tempfile.TemporaryDirectory() as folder:
         texts = real_texts(Path(folder))
