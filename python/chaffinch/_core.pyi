@@ -16,6 +16,7 @@ __all__ = [
     "gather",
     "hash_file",
     "hash_files",
+    "index_hash",
     "lengths",
     "meta_field",
     "near_duplicates",
@@ -135,7 +136,17 @@ def shingle_sets(
     threads: int | None = None,
     progress: _Progress = None,
 ) -> list[_Array]: ...
-def repeated_spans(table: Any, *, min_words: int, min_rows: int, top: int, threads: int | None = None) -> _Table: ...
+def index_hash(made: str, ids: Any, sets: Sequence[Any], *, threads: int | None = None) -> str: ...
+def repeated_spans(
+    table: Any,
+    *,
+    min_words: int,
+    min_rows: int,
+    top: int,
+    field: str | None = None,
+    rows: Any = None,
+    threads: int | None = None,
+) -> _Table: ...
 def lengths(table: Any, field: str, *, threads: int | None = None, progress: _Progress = None) -> _Array: ...
 def occurrences(row_hash: Any, *, threads: int | None = None, progress: _Progress = None) -> _Table: ...
 def allocate(
@@ -186,10 +197,11 @@ def contamination(
     min_coverage: float,
     common: int,
     sets: Any = None,
+    groups: Any = None,
     evidence: int | None = None,
     threads: int | None = None,
     progress: _Progress = None,
-) -> _Table: ...
+) -> tuple[_Table, _Table]: ...
 def render(
     table: Any,
     rows: Any,

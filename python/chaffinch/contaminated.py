@@ -41,19 +41,23 @@ def write_evidence(path: Path, run: Run) -> None:
 
 
 def held_in(run: Run) -> list[dict[str, Any]]:
-    """By evaluation set and source: rows that match, rows removed for it, rows in the mixture, items that they hold."""
+    """By evaluation set and source: rows that match, rows removed for it, rows in the mixture, items that they hold.
+
+    The items are those of all rows that came to the stage, and all of a row's, not only its best match.
+    """
     evidence = run.contamination()
     if evidence is None:
         return []
+    held = {(name, source): items for name, source, items in run.items_held()}
     row = evidence["row"].to_numpy()
     in_mixture = np.isin(row, run.alive)
     sources = list(run.rows.ranges)
-    table = evidence.select(["evaluation_set", "item", "removed"]).append_column(
+    table = evidence.select(["evaluation_set", "removed"]).append_column(
         "source", pa.array(run.rows.source_codes(row))
     )
     table = table.append_column("in_mixture", pa.array(in_mixture))
     groups = table.group_by(["evaluation_set", "source"], use_threads=False).aggregate(
-        [([], "count_all"), ("removed", "sum"), ("in_mixture", "sum"), ("item", "count_distinct")]
+        [([], "count_all"), ("removed", "sum"), ("in_mixture", "sum")]
     )
     lines = [
         {
@@ -62,7 +66,7 @@ def held_in(run: Run) -> list[dict[str, Any]]:
             "rows": one["count_all"],
             "removed": one["removed_sum"],
             "in_mixture": one["in_mixture_sum"],
-            "items": one["item_count_distinct"],
+            "items": held[one["evaluation_set"], sources[one["source"]]],
         }
         for one in groups.to_pylist()
     ]

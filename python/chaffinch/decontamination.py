@@ -12,17 +12,18 @@ import pyarrow as pa
 
 from chaffinch.errors import DataError
 from chaffinch.evaluation_sets import EvaluationSet, find, items
-from chaffinch.evaluation_sets.items import values_of, written
+from chaffinch.evaluation_sets.items import ITEMS
 from chaffinch.progress import NoProgress, Progress
-from chaffinch.readers.plan import NAMES
 from chaffinch.recipe.decontaminate import Decontaminate
-from chaffinch.stages.decontaminate import best_of_sets, contamination
+from chaffinch.stages.decontaminate import find_items
+from chaffinch.text_columns import choose_columns, column_text
 
 FLAGS = ("evaluation_set", "evaluation_item", "coverage")
 KINDS = ("verbatim", "case", "spacing", "punctuation", "word", "number")
 SAMPLE = 200
 # In no item and no row, so that a word is changed to one that was not there.
 FOREIGN = "qzxchaffinchqzx"
+PROMPT = ("messages", "instruction", "input")
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,13 @@ def decontaminate(
         DataError: no such column, or none that is known.
     """
     progress = progress or NoProgress()
-    fields = _fields(table, on)
+    fields = choose_columns(table, on, PROMPT)
     progress.start("decontaminate", len(table), "rows")
     all_items = pa.concat_tables([one for _, one in sets])
     of_set = np.repeat(np.arange(len(sets), dtype=np.uint32), [len(one) for _, one in sets])
     texts = pa.table({"text": _texts(table, fields)})
-    found = best_of_sets(texts, all_items, of_set, spec, threads=threads, progress=progress.advance)
+    found, held = find_items(texts, all_items, spec, sets=of_set, threads=threads, progress=progress.advance)
+    set_of_held = of_set[held["item"].to_numpy()]
     row, item, coverage = (found[name].to_numpy() for name in ("row", "item", "coverage"))
     set_of = of_set[item]
     order = np.lexsort((set_of, -found["matched_words"].to_numpy().astype(np.int64), -coverage, row))
@@ -96,7 +98,7 @@ def decontaminate(
             "name": name,
             "items": len(one),
             "rows": int((set_of == number).sum()),
-            "items_found": len(np.unique(item[set_of == number])),
+            "items_found": int((set_of_held == number).sum()),
         }
         for number, (name, one) in enumerate(sets)
     ]
@@ -118,44 +120,13 @@ def _flagged(
     return table
 
 
-def _fields(table: pa.Table, on: Sequence[str]) -> list[str]:
-    there = table.column_names
-    for name in on:
-        if name not in there:
-            raise DataError(f"no column {name!r}\nhint: there is {', '.join(there) or 'none'}")
-    if on:
-        return list(on)
-    lower = {name.lower(): name for name in reversed(there)}
-    known = {part: [lower[name] for name in names if name in lower][:1] for part, names in NAMES.items()}
-    fields = known["messages"] or known["instruction"] + known["input"]
-    if not fields:
-        raise DataError(
-            f"no column is known to hold prompts\nhint: name it with --on; there is {', '.join(there) or 'none'}"
-        )
-    return fields
-
-
-def _texts(table: pa.Table, fields: Sequence[str]) -> pa.Array:
-    columns = [table[name] for name in fields]
-    kind = columns[0].type
-    plain = (pa.types.is_string(kind) or pa.types.is_large_string(kind)) and not table.schema.field(fields[0]).metadata
-    if len(columns) == 1 and plain:
+def _texts(table: pa.Table, fields: Sequence[str]) -> Any:
+    """The columns' texts together: of several, one below the other, empty ones left out."""
+    columns = [column_text(table, name) for name in fields]
+    if len(columns) == 1:
         return columns[0]
-    values = zip(*(values_of(table, name) for name in fields), strict=True)
-    try:
-        texts = ["\n".join(text for value in row for text in _said(value)) for row in values]
-    except RecursionError:
-        raise DataError("a conversation is nested too deep\nhint: mend the row or leave it out") from None
-    return pa.array(texts, pa.large_string())
-
-
-def _said(value: Any) -> list[str]:
-    """The texts of a field: of a conversation what is said in its turns."""
-    if isinstance(value, dict):
-        return _said(next((value[key] for key in ("content", "value", "text") if key in value), None))
-    if isinstance(value, list):
-        return [text for one in value for text in _said(one)]
-    return [] if value is None or value == "" else [written(value)]
+    rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    return pa.array(["\n".join(text for text in row if text) for row in rows], pa.large_string())
 
 
 def self_test(
@@ -181,7 +152,7 @@ def self_test(
         `whole`, how many of the hidden ones stood alone.
     """
     chance = random.Random(seed)
-    fields = _fields(table, on)
+    fields = choose_columns(table, on, PROMPT)
     column = _texts(table, fields)
     rows = len(table)
     hidden: list[tuple[int, str, int, bool]] = []
@@ -191,7 +162,7 @@ def self_test(
     for number, (_, one) in enumerate(sets):
         chosen = sorted(chance.sample(range(len(one)), min(SAMPLE, len(one))))
         picked = one.take(pa.array(chosen, pa.int64())).to_pylist()
-        alone = _alone([_written(item) for item in picked], picked, spec)
+        alone = _alone([_written(item) for item in picked], picked, spec, threads)
         for index, item, whole in zip(chosen, picked, alone, strict=True):
             for kind in KINDS:
                 changed = _changed(item, kind, chance)
@@ -203,21 +174,12 @@ def self_test(
         start += len(one)
     column = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
     together = pa.chunked_array([*column.cast(pa.large_string()).chunks, pa.array(texts, pa.large_string())])
-    parts = {name: all_items[name] for name in ("question", "answer", "choices")}
-    found = contamination(
-        together,
-        parts,
-        ngram=spec.ngram,
-        min_coverage=spec.min_coverage,
-        common=spec.common,
-        threads=threads,
-    )
-    pairs = set(zip(found["row"].to_pylist(), found["item"].to_pylist(), strict=True))
+    has = _has(together, all_items, spec, threads)
     lines = []
     for number, (name, _) in enumerate(sets):
         for kind in KINDS:
             of_kind = [(rows + at, one) for at, one in enumerate(hidden) if one[0] == number and one[1] == kind]
-            hits = sum((row, one[2]) in pairs for row, one in of_kind)
+            hits = sum(has(row, one[2]) for row, one in of_kind)
             lines.append(
                 {
                     "evaluation_set": name,
@@ -231,17 +193,23 @@ def self_test(
     return lines
 
 
-def _alone(hidden: list[str], picked: list[dict[str, Any]], spec: Decontaminate) -> list[bool]:
+def _alone(
+    hidden: list[str], picked: list[dict[str, Any]], spec: Decontaminate, threads: int | None
+) -> list[bool]:
     """Which items are not found with a word before them: too short for that, they count as a whole text only."""
-    questions = {name: [item[name] for item in picked] for name in ("question", "answer", "choices")}
-    if not picked:
-        return []
-    parts = {name: pa.array(values) for name, values in questions.items() if name != "choices"}
-    parts["choices"] = pa.array(questions["choices"], pa.list_(pa.string()))
-    texts = [f"{FOREIGN} {text}" for text in hidden]
-    found = contamination(texts, parts, ngram=spec.ngram, min_coverage=spec.min_coverage, common=len(picked) + 1)
-    pairs = set(zip(found["row"].to_pylist(), found["item"].to_pylist(), strict=True))
-    return [(index, index) not in pairs for index in range(len(picked))]
+    items = pa.Table.from_pylist(picked, ITEMS)
+    texts = pa.array([f"{FOREIGN} {text}" for text in hidden], pa.large_string())
+    # Nothing is common among so few.
+    has = _has(texts, items, spec.model_copy(update={"common": len(picked) + 1}), threads)
+    return [not has(index, index) for index in range(len(picked))]
+
+
+def _has(texts: Any, items: pa.Table, spec: Decontaminate, threads: int | None) -> Callable[[int, int], bool]:
+    """Whether a row has an item, by their numbers; of equal items it has all."""
+    matches, held = find_items(pa.table({"text": texts}), items, spec, threads=threads)
+    pairs = set(zip(matches["row"].to_pylist(), matches["item"].to_pylist(), strict=True))
+    first = dict(zip(held["item"].to_pylist(), held["first"].to_pylist(), strict=True))
+    return lambda row, item: (row, first.get(item)) in pairs
 
 
 def _written(item: dict[str, Any]) -> str:

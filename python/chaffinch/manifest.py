@@ -10,7 +10,7 @@ import numpy as np
 from chaffinch import cache
 from chaffinch.contaminated import held_in
 from chaffinch.output import DATA
-from chaffinch.pipeline import STRATA, Run, Step, quarantine_reasons
+from chaffinch.pipeline import TOLD_APART, Run, Step, quarantine_reasons
 from chaffinch.stages import dedup
 from chaffinch.stages.write import Written
 from chaffinch.store import Rows, hash_file
@@ -87,7 +87,7 @@ def _stage(step: Step) -> dict[str, Any]:
         "removed": step.removed(),
         "seconds": round(step.seconds, 3),
         "cached": step.cached,
-        "notes": {name: value for name, value in step.decisions.notes.items() if name != STRATA},
+        "notes": {name: value for name, value in step.decisions.notes.items() if name not in TOLD_APART},
     }
 
 

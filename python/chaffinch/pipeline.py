@@ -22,9 +22,11 @@ from chaffinch.stages import clean, decontaminate, dedup, provenance, sample, se
 from chaffinch.store import Rows, hash_file
 
 # Raise it when any stage comes to decide otherwise: decisions kept by older versions are then taken again.
-DECISIONS_VERSION = 2
+DECISIONS_VERSION = 3
 
 STRATA = "strata"
+# Notes that are JSON, and are told elsewhere than among the counts of their stage.
+TOLD_APART = (STRATA, decontaminate.ITEMS_HELD)
 
 
 @dataclass(frozen=True)
@@ -199,14 +201,22 @@ class Run:
         """What was found of evaluation sets, as `stages.decontaminate.run` tells it; None when no stage looked."""
         return next((step.decisions.findings for step in self.steps if step.stage == "decontaminate"), None)
 
+    def items_held(self) -> list[list[Any]]:
+        """How many items the rows of a source have: lines of evaluation set, source, number."""
+        return self._told(decontaminate.ITEMS_HELD)
+
     def strata(self) -> list[dict[str, Any]]:
         """By sampling step, what it asked of each stratum and what it took."""
-        found = [step.decisions.notes[STRATA] for step in self.steps if STRATA in step.decisions.notes]
-        strata = json.loads(str(found[0])) if found else []
+        strata = self._told(STRATA)
         return [
             {"by": step.by, "strata": [one for one in strata if one["step"] == number]}
             for number, step in enumerate(self.recipe.sample, 1)
         ]
+
+    def _told(self, note: str) -> list[Any]:
+        """The JSON array that a stage told in a note, if one did."""
+        found = [step.decisions.notes[note] for step in self.steps if note in step.decisions.notes]
+        return list(json.loads(str(found[0]))) if found else []
 
     def classes(self) -> dict[str, int]:
         """Rows still in, by class."""

@@ -1,5 +1,6 @@
 """Which columns of a file hold the texts of a row, and those columns as text."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -38,10 +39,17 @@ def choose_columns(table: pa.Table, on: Sequence[str] = (), parts: Sequence[str]
 
 
 def column_text(table: pa.Table, name: str) -> pa.ChunkedArray:
-    """A column as text: text as it is, of conversations the contents of the turns, one a line; null stays null."""
+    """A column as text: text as it is, of conversations the contents of the turns, one a line; null stays null.
+
+    Raises:
+        DataError: a conversation is nested too deep.
+    """
     if _is_text(table.schema.field(name)):
         return table[name]
-    texts = ("\n".join(_said(value)) or None for value in _values(table, name))
+    try:
+        texts = ["\n".join(_said(value)) or None for value in values_of(table, name)]
+    except RecursionError:
+        raise DataError(f"column {name!r}: a value is nested too deep\nhint: mend the row or leave it out") from None
     return pa.chunked_array([pa.array(texts, pa.large_string())])
 
 
@@ -49,15 +57,6 @@ def _is_text(field: pa.Field) -> bool:
     kind = field.type
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     return text and not (field.metadata or {}).items() >= JSON_COLUMN.items()
-
-
-def _values(table: pa.Table, name: str) -> Iterator[Any]:
-    import json
-
-    parsed = (table.schema.field(name).metadata or {}).items() >= JSON_COLUMN.items()
-    for value in table[name]:
-        plain = value.as_py()
-        yield json.loads(plain) if parsed and plain is not None else plain
 
 
 def _said(value: Any) -> Iterator[str]:
@@ -68,4 +67,17 @@ def _said(value: Any) -> Iterator[str]:
         for one in value:
             yield from _said(one)
     elif value is not None:
-        yield value if isinstance(value, str) else str(value)
+        yield written(value)
+
+
+def values_of(table: pa.Table, name: str) -> list[Any]:
+    """A column as Python values, JSON columns of `files.read_table` as what they stand for."""
+    values: list[Any] = table[name].to_pylist()
+    if (table.schema.field(name).metadata or {}).items() >= JSON_COLUMN.items():
+        return [None if value is None else json.loads(value) for value in values]
+    return values
+
+
+def written(value: Any) -> str:
+    """A value as text to search with: a lone surrogate, which JSON may have, is a question mark there."""
+    return str(value).encode(errors="replace").decode()

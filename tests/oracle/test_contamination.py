@@ -36,18 +36,29 @@ def plainly(texts: list[str], items: list[Item], ngram: int, min_coverage: float
     held = [set(grams(question, min(ngram, len(question)))) if question else set() for question in questions]
     everywhere = {gram for one in held for gram in one}
     in_rows = {gram: sum(has(row, gram) for row in row_words) for gram in everywhere}
-    in_items = {gram: sum(gram in one for one in held) for gram in everywhere}
+    # Items that are the same word by word are one, the first.
+    same = [(question, *_parts(item)) for question, item in zip(questions, items, strict=True)]
+    first = [same.index(one) for one in same]
+    in_items = {gram: sum(gram in held[number] for number in set(first)) for gram in everywhere}
     is_common = {gram: in_rows[gram] > common or in_items[gram] > common for gram in everywhere}
     found = []
     for at, (row, words) in enumerate(zip(rows, row_words, strict=True)):
         for number, (item, question) in enumerate(zip(items, questions, strict=True)):
+            if first[number] != number:
+                continue
             match = judge(words, item, question, ngram, is_common, in_items)
             if match is not None and match[1] >= min_coverage:
-                matched, coverage, (first, last) = match
-                start, end = row[first][1], row[last - 1][2]
-                line = {"row": at, "item": number, "matched_words": matched, "coverage": coverage}
+                matched, coverage, (begin, last) = match
+                start, end = row[begin][1], row[last - 1][2]
+                line = {"row": at, "item": number, "equal_items": first.count(number), "matched_words": matched, "coverage": coverage}
                 found.append(line | {"start": start, "end": end})
     return found
+
+
+def _parts(item: Item) -> list[list[str]]:
+    texts = [item["answer"], *item["choices"]]
+    words = [[word for word, _, _ in words_of(text)] for text in texts]
+    return words[:1] + [part for part in words[1:] if part]
 
 
 def judge(

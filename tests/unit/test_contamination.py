@@ -112,6 +112,23 @@ def test_a_million_identical_rows() -> None:
     assert found["item"].to_numpy().max() == 0
 
 
+def test_equal_items_and_equal_rows_make_one_line_a_row() -> None:
+    rows, copies = 1_000_000, 100_000
+    texts = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [QUESTION])
+    items = pa.DictionaryArray.from_arrays(np.arange(copies, dtype=np.int32) % 2, [QUESTION, QUESTION.upper()])
+    found = cf.contamination(texts, [QUESTION.replace("grey", "blue"), *items.to_pylist()])
+    assert found.num_rows == rows
+    assert found.slice(rows - 1).select(["row", "item", "equal_items"]).to_pylist() == [
+        {"row": rows - 1, "item": 1, "equal_items": copies}
+    ]
+
+
+def test_all_items_that_differ_are_told() -> None:
+    answers = [str(number) for number in range(5000)]
+    found = cf.contamination([QUESTION], {"question": [QUESTION] * 5000, "answer": answers})
+    assert found["item"].to_pylist() == list(range(5000))
+
+
 ALPHABET = st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), max_size=12).map(" ".join)
 
 

@@ -77,6 +77,19 @@ def test_rows_go_with_the_sets_name_and_coverage(data: Path, tmp_path: Path) -> 
     ]
 
 
+def test_all_items_that_rows_hold_are_counted_and_not_the_best_alone(data: Path, tmp_path: Path) -> None:
+    more = ["Why does the baker of the harbour town close his shop before noon on every second Monday of May?", ITEM]
+    write_jsonl(data / "eval" / "goose.jsonl", [{"question": text} for text in (ITEM, OTHER, *more)])
+    # The second row holds two items, and of ITEM there are two copies; one row of `one` holds both copies.
+    result = build(data, tmp_path / "out", against=["eval/goose.jsonl"])
+    told = [(line["source"], line["rows"], line["items"]) for line in result.summary["contamination"]]
+    assert told == [("one", 1, 2), ("two", 1, 3)]
+    stage = next(stage for stage in result.summary["stages"] if stage["stage"] == "decontaminate")
+    assert stage["notes"] == {}
+    again = build(data, tmp_path / "out", against=["eval/goose.jsonl"])
+    assert again.summary["contamination"] == result.summary["contamination"]
+
+
 def test_flagged_and_excepted_rows_stay_and_are_told(data: Path, tmp_path: Path) -> None:
     flagged = build(data, tmp_path / "flagged", policy="flag")
     assert flagged.summary["kept"] == 7

@@ -1,6 +1,5 @@
 """Where the items of evaluation sets lie, and the items themselves."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,11 @@ import pyarrow as pa
 
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.evaluation_sets.registry import Entry, Split, lookup, nearest
-from chaffinch.files import JSON_COLUMN, read_table
+from chaffinch.files import read_table
 from chaffinch.readers.columnar import open_hub
 from chaffinch.readers.inputs import HUB
 from chaffinch.recipe.decontaminate import Against
+from chaffinch.text_columns import values_of, written
 
 # A known set through the hub, rather than from the data folder.
 KNOWN_HUB = "hub:"
@@ -231,14 +231,6 @@ def _choose(alternatives: Sequence[Sequence[str]], names: dict[str, str]) -> lis
     return []
 
 
-def values_of(table: pa.Table, name: str) -> list[Any]:
-    """A column as Python values, JSON columns of `files.read_table` as what they stand for."""
-    values: list[Any] = table[name].to_pylist()
-    if (table.schema.field(name).metadata or {}).items() >= JSON_COLUMN.items():
-        return [None if value is None else json.loads(value) for value in values]
-    return values
-
-
 def _texts(value: Any) -> list[str]:
     """A text, a list of texts, `{"text": [...]}` or `{choice: score}` as texts."""
     if isinstance(value, dict):
@@ -250,8 +242,3 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, list):
         return [text for one in value for text in _texts(one)]
     return [] if value is None else [written(value)]
-
-
-def written(value: Any) -> str:
-    """A value as text to search with: a lone surrogate, which JSON may have, is a question mark there."""
-    return str(value).encode(errors="replace").decode()

@@ -9,6 +9,7 @@ docs/decontamination.md has the rules and their reasons.
 Words are parted by spaces and punctuation, without regard to case and Unicode form.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -29,6 +30,8 @@ MOST_WORDS = 2**32
 PARTS = ("question", "answer", "choices")
 EVIDENCE_CHARACTERS = 300
 
+ITEMS_HELD = "items held"
+
 
 class Rows(Protocol):
     """The part of the store that this stage needs."""
@@ -40,6 +43,9 @@ class Rows(Protocol):
     @property
     def ranges(self) -> dict[str, tuple[int, int]]:
         """Source name -> half-open range of row numbers."""
+
+    def source_codes(self, rows: np.ndarray) -> np.ndarray:
+        """The source of each row, as an index into `ranges`."""
 
 
 def contamination(
@@ -63,14 +69,16 @@ def contamination(
         threads: default all cores. The answer does not depend on it.
 
     Returns:
-        A table of all matches by row and item: row, item (uint32), matched_words (uint32: the item's words that the
-        row has), coverage (float64), start, end (uint64: where the longest matching stretch lies in the row, in
-        characters, so that it is `texts[row][start:end]`).
+        A table of all matches by row and item: row, item (uint32), equal_items (uint32), matched_words (uint32: the
+        item's words that the row has), coverage (float64), start, end (uint64: where the longest matching stretch
+        lies in the row, in characters, so that it is `texts[row][start:end]`). Items that are the same word by word,
+        in all their parts, are one: the first of them is told, with their number.
 
         Memory: a bit a row, about 45 bytes for each word of the questions, 48 bytes a match.
 
     Raises:
         ValueError: columns that are not text or of different lengths, or numbers out of range.
+        DataError: more than 100 million matches.
 
     Examples:
         >>> found = contamination(["Q: who wrote the first part of it?"], ["Who wrote the first part?"])
@@ -80,33 +88,39 @@ def contamination(
     column = to_texts(texts)
     if column.num_columns != 1:
         raise ValueError(f"texts has {column.num_columns} columns\nhint: give one, or join them")
-    return _find(column, _parts(items), ngram, min_coverage, common, threads=threads)
+    return _find(column, _parts(items), ngram, min_coverage, common, threads=threads)[0]
 
 
-def best_of_sets(
+def find_items(
     texts: pa.Table,
     items: pa.Table,
-    sets: np.ndarray,
     spec: Decontaminate,
     *,
+    sets: np.ndarray | None = None,
     field: str | None = None,
     rows: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
     evidence: int | None = None,
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
-) -> pa.Table:
-    """As `contamination`, but of each row and set only the best match.
+) -> tuple[pa.Table, pa.Table]:
+    """As `contamination`, and what items there are at all.
 
     Args:
         texts: one column of text, or the store's columns with `field`.
         items: question, answer, choices.
-        sets: uint32, the set of each item.
         spec: ngram, min_coverage and common.
+        sets: uint32, the set of each item: then of each row and set only the best match is told.
         field: what of the store's rows is looked at.
         rows: the rows to look at, increasing; default all.
+        groups: uint32, by row number the group whose items are told; default one group.
         evidence: adds a column `text` (large_string): the matching stretch, at most so many characters of it.
         threads: default all cores.
         progress: called with the rows done so far.
+
+    Returns:
+        The matches, and a table (group, item, first: uint32) of the items that some row of a group has, be they the
+        best or not; equal items one by one, each with the first of them.
     """
     return _find(
         texts,
@@ -116,7 +130,8 @@ def best_of_sets(
         spec.common,
         field=field,
         rows=None if rows is None else pa.array(rows, pa.uint32()),
-        sets=pa.array(sets, pa.uint32()),
+        sets=None if sets is None else pa.array(sets, pa.uint32()),
+        groups=None if groups is None else pa.array(groups, pa.uint32()),
         evidence=evidence,
         threads=threads,
         progress=progress,
@@ -125,14 +140,15 @@ def best_of_sets(
 
 def _find(
     texts: pa.Table, parts: list[Any], ngram: int, min_coverage: float, common: int, *, rows: Any = None, **more: Any
-) -> pa.Table:
+) -> tuple[pa.Table, pa.Table]:
     for name, number, least in (("ngram", ngram, 1), ("common", common, 0)):
         if not isinstance(number, int) or isinstance(number, bool) or not least <= number < MOST_WORDS:
             raise ValueError(f"{name} is {number!r}, expected a whole number from {least} to {MOST_WORDS - 1}")
     more = {"field": None, "rows": rows, **more}
-    return pa.table(
-        _core.contamination(texts, *parts, ngram=ngram, min_coverage=float(min_coverage), common=common, **more)
+    matches, held = _core.contamination(
+        texts, *parts, ngram=ngram, min_coverage=float(min_coverage), common=common, **more
     )
+    return pa.table(matches), pa.table(held)
 
 
 def _parts(items: Any) -> list[Any]:
@@ -191,20 +207,23 @@ def run(
     Returns:
         Decisions whose score is the coverage and whose reason names the set with the best match. Evidence: one line
         for each row and set that match: row (uint32), evaluation_set, item, removed, matched_words, coverage, text
-        (the matching stretch, at most 300 characters).
+        (the matching stretch, at most 300 characters). The note `items held` has, as JSON, by set and source the number
+        of items that its rows have at all.
     """
     names = [name for name, _ in sets]
     if not names:
         return Decisions.none()
     items = pa.concat_tables([table for _, table in sets])
     of_set = np.repeat(np.arange(len(sets), dtype=np.uint32), [len(table) for _, table in sets])
-    found = best_of_sets(
+    everyone = np.arange(len(rows.table), dtype=np.uint32)
+    found, held = find_items(
         rows.table.select(STORE_TEXTS),
         items,
-        of_set,
         spec,
+        sets=of_set,
         field=spec.on,
         rows=alive,
+        groups=rows.source_codes(everyone),
         evidence=EVIDENCE_CHARACTERS,
         threads=threads,
         progress=progress,
@@ -228,4 +247,13 @@ def run(
     order = np.lexsort((set_of, -to_numpy(found["matched_words"]).astype(np.int64), -coverage, row))
     order = order[goes[order]]
     best = order[np.unique(row[order], return_index=True)[1]]
-    return Decisions(row[best], set_of[best].astype(np.uint16), names, score=coverage[best], findings=findings)
+    codes = to_numpy(held["group"]).astype(np.uint64) * len(sets) + of_set[to_numpy(held["item"])]
+    pairs, counts = np.unique(codes, return_counts=True)
+    sources = list(rows.ranges)
+    lines = [
+        [names[pair % len(sets)], sources[pair // len(sets)], count]
+        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True)
+    ]
+    notes: dict[str, int | float | str] = {ITEMS_HELD: json.dumps(lines)}
+    reasons = set_of[best].astype(np.uint16)
+    return Decisions(row[best], reasons, names, score=coverage[best], notes=notes, findings=findings)

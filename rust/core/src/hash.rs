@@ -51,6 +51,12 @@ pub fn text(text: &str) -> ContentHash {
     xxh3_128(text.as_bytes()).to_le_bytes()
 }
 
+/// Hash of a sequence of numbers.
+pub fn numbers(numbers: &[u64]) -> ContentHash {
+    let bytes: Vec<[u8; 8]> = numbers.iter().map(|number| number.to_le_bytes()).collect();
+    xxh3_128(bytes.as_flattened()).to_le_bytes()
+}
+
 /// Hash of a sequence of hashes: unlike a hash of joined texts it cannot confuse `["ab", "c"]` with `["a", "bc"]`.
 pub fn combine(parts: &[ContentHash]) -> ContentHash {
     xxh3_128(parts.as_flattened()).to_le_bytes()

@@ -32,6 +32,23 @@ impl<T: AsRef<str> + Sync> Texts for Vec<T> {
     }
 }
 
+/// Some rows of a column, counted anew.
+pub struct Chosen<'a> {
+    /// The column.
+    pub texts: &'a dyn Texts,
+    /// Its rows.
+    pub rows: &'a [u32],
+}
+
+impl Texts for Chosen<'_> {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+    fn get(&self, row: usize) -> Cow<'_, str> {
+        self.texts.get(self.rows[row] as usize)
+    }
+}
+
 /// One turn of a conversation: who speaks, and what.
 pub type Turn<'a> = (Cow<'a, str>, Cow<'a, str>);
 

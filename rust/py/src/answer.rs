@@ -9,7 +9,7 @@ use pyo3_arrow::PyTable;
 use crate::error::BorderError;
 
 /// A table of one batch.
-pub(crate) fn table<const N: usize>(columns: [(&str, ArrayRef); N]) -> PyResult<PyTable> {
+pub(crate) fn table<'a>(columns: impl IntoIterator<Item = (&'a str, ArrayRef)>) -> PyResult<PyTable> {
     let batch = RecordBatch::try_from_iter(columns).map_err(BorderError::from)?;
     PyTable::try_new(vec![batch.clone()], batch.schema())
 }

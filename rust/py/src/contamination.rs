@@ -12,12 +12,14 @@ use crate::columns::{Field, RowTexts, TextColumn, check_rows, numbers};
 use crate::error::{BorderError, Result};
 use crate::{answer, door};
 
-/// Evaluation items in rows: `(row, item, matched_words, coverage, start, end)`. With `field` the table is the store's; without, its first
-/// column is the text. With `evidence` another column has the text from start to end, at most so many characters of it. `choices` are the choices of all items one after the other, `choice_counts` how many each item has.
+/// Evaluation items in rows: `(row, item, equal_items, matched_words, coverage, start, end)`, and `(group, item, first)` for each item that a
+/// row of a group has, with the first item that is equal to it. With `field` the table is the store's; without, its first column is the text. With `evidence` the first table has one more column, the
+/// text from start to end, at most so many characters of it. `choices` are the choices of all items one after the other, `choice_counts` how many
+/// each item has.
 #[pyfunction]
 #[pyo3(signature = (
-    table, question, answer, choices, choice_counts, *, field, rows, ngram, min_coverage, common, sets=None, evidence=None,
-    threads=None, progress=None
+    table, question, answer, choices, choice_counts, *, field, rows, ngram, min_coverage, common, sets=None, groups=None,
+    evidence=None, threads=None, progress=None
 ))]
 #[expect(clippy::too_many_arguments, reason = "they are Python keywords")]
 pub(crate) fn contamination(
@@ -33,15 +35,17 @@ pub(crate) fn contamination(
     min_coverage: f64,
     common: u32,
     sets: Option<PyArray>,
+    groups: Option<PyArray>,
     evidence: Option<usize>,
     threads: Option<usize>,
     progress: Option<&Bound<'_, PyAny>>,
-) -> PyResult<PyTable> {
+) -> PyResult<(PyTable, PyTable)> {
     let field = field.map(Field::parse).transpose()?;
     let rows = rows.map(|array| numbers::<UInt32Type>("rows", array)).transpose()?;
     let sets = sets.map(|array| numbers::<UInt32Type>("sets", array)).transpose()?;
+    let groups = groups.map(|array| numbers::<UInt32Type>("groups", array)).transpose()?;
     let counts = numbers::<UInt32Type>("choice_counts", choice_counts)?;
-    let (matches, stretches) = door::enter(py, threads, progress, |control| {
+    let (found, stretches) = door::enter(py, threads, progress, |control| {
         let items = Items {
             question: TextColumn::from_python(question)?,
             answer: TextColumn::from_python(answer)?,
@@ -53,11 +57,12 @@ pub(crate) fn contamination(
             let rows = rows.as_ref().map(|rows| &**rows.values());
             check_rows(rows.unwrap_or_default(), texts.len())?;
             let sets = sets.as_ref().map(|sets| &**sets.values());
-            let search = core::Search { texts, rows, min_coverage, common, sets };
-            let matches = core::contamination(&index, &search, control)?;
+            let groups = groups.as_ref().map(|groups| &**groups.values());
+            let search = core::Search { texts, rows, min_coverage, common, sets, groups };
+            let found = core::contamination(&index, &search, control)?;
             let stretches =
-                evidence.map(|most| matches.iter().map(|found| stretch(texts, found, most)).collect());
-            Ok((matches, stretches))
+                evidence.map(|most| found.matches.iter().map(|one| stretch(texts, one, most)).collect());
+            Ok((found, stretches))
         };
         if let Some(field) = field {
             find(&RowTexts::from_python(table)?.column(field))
@@ -66,32 +71,36 @@ pub(crate) fn contamination(
             find(&TextColumn::new(batches.iter().map(|batch| batch.column(0).clone()).collect())?)
         }
     })?;
+    let matches = &found.matches;
     let numbers = |value: fn(&core::Match) -> u32| {
         answer::array(UInt32Array::from_iter_values(matches.iter().map(value)))
     };
     let places = |value: fn(&core::Match) -> u64| {
         answer::array(UInt64Array::from_iter_values(matches.iter().map(value)))
     };
-    let columns = [
+    let coverage = Float64Array::from_iter_values(matches.iter().map(|found| found.coverage));
+    let mut columns = vec![
         ("row", numbers(|found| found.row)),
         ("item", numbers(|found| found.item)),
+        ("equal_items", numbers(|found| found.equal_items)),
         ("matched_words", numbers(|found| found.matched_words)),
-        (
-            "coverage",
-            answer::array(Float64Array::from_iter_values(matches.iter().map(|found| found.coverage))),
-        ),
+        ("coverage", answer::array(coverage)),
         ("start", places(|found| found.start)),
         ("end", places(|found| found.end)),
     ];
-    match stretches {
-        None => answer::table(columns),
-        Some(stretches) => {
-            let stretches: Vec<String> = stretches;
-            let [row, item, words, coverage, start, end] = columns;
-            let text = ("text", answer::array(LargeStringArray::from_iter_values(stretches)));
-            answer::table([row, item, words, coverage, start, end, text])
-        }
-    }
+    let stretches: Option<Vec<String>> = stretches;
+    columns.extend(stretches.map(|texts| ("text", answer::array(LargeStringArray::from_iter_values(texts)))));
+    let held = |value: fn(&core::HeldItem) -> u32| {
+        answer::array(UInt32Array::from_iter_values(found.items.iter().map(value)))
+    };
+    Ok((
+        answer::table(columns)?,
+        answer::table([
+            ("group", held(|one| one.group)),
+            ("item", held(|one| one.item)),
+            ("first", held(|one| one.first)),
+        ])?,
+    ))
 }
 
 fn stretch(texts: &dyn Texts, found: &core::Match, most: usize) -> String {

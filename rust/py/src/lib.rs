@@ -50,7 +50,7 @@ mod _core {
     #[pymodule_export]
     use crate::gather::{gather, row_ids, write_jsonl};
     #[pymodule_export]
-    use crate::near::{near_duplicates, shingle_sets};
+    use crate::near::{index_hash, near_duplicates, shingle_sets};
     #[pymodule_export]
     use crate::nearest::nearest;
     #[pymodule_export]

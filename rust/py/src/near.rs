@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 use rayon::prelude::*;
 
-use crate::columns::{Chunks, HashColumn, numbers, with_texts};
+use crate::columns::{Chunks, HashColumn, TextColumn, numbers, with_texts};
 use crate::error::{BorderError, Result};
 use crate::{answer, door};
 
@@ -185,4 +185,39 @@ pub(crate) fn shingle_sets(
         })
     })?;
     Ok(sets.into_iter().map(|lists| PyArray::from_array_ref(answer::array(lists))).collect())
+}
+
+/// A hash of what an index holds, in hexadecimal digits: of `made`, its parameters, and of the ids and sets row by row.
+#[pyfunction]
+#[pyo3(signature = (made, ids, sets, *, threads=None))]
+pub(crate) fn index_hash(
+    py: Python<'_>,
+    made: &str,
+    ids: PyChunkedArray,
+    sets: Vec<PyChunkedArray>,
+    threads: Option<usize>,
+) -> PyResult<String> {
+    let sets = sets.into_iter().map(SetColumn::new).collect::<Result<Vec<_>>>()?;
+    let hash = door::enter(py, threads, None, |control| {
+        let ids = TextColumn::from_python(ids)?;
+        let rows = ids.len();
+        if let Some(column) = sets.iter().find(|column| column.len() != rows) {
+            let (left, right) = ("ids", "a column of sets");
+            return Err(
+                Error::LengthMismatch { left, left_rows: rows, right, right_rows: column.len() }.into()
+            );
+        }
+        let of_row = |row| {
+            if row % 1024 == 0 {
+                control.advance(0)?;
+            }
+            let id = ids.text(row).map(hash::text).unwrap_or_default();
+            let parts: Vec<_> =
+                std::iter::once(id).chain(sets.iter().map(|column| hash::numbers(column.get(row)))).collect();
+            Ok(hash::combine(&parts))
+        };
+        let of_rows = (0..rows).into_par_iter().map(of_row).collect::<Result<Vec<_>>>()?;
+        Ok(hash::combine(&[hash::text(made), hash::combine(&of_rows)]))
+    })?;
+    Ok(format!("{:032x}", u128::from_le_bytes(hash)))
 }

@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::Xxh3;
+
 use super::filter::Filter;
 use super::sequence::{Rolling, Runs, Vocabulary};
 use crate::hash::Map;
@@ -24,7 +27,10 @@ pub struct Index {
     /// By word, the run that begins with it: an n-gram of a question, or the whole of a short one.
     pub(super) begins: Vec<u32>,
     pub(super) runs: Runs,
+    /// The items that differ in some word; items that do not are one.
     pub(super) items: Vec<Entry>,
+    /// By number of an item as it was added, its place in `items`.
+    pub(super) item_of: Vec<u32>,
     /// The ranges of the choices' words.
     pub(super) choices: Vec<Range<usize>>,
     /// By run, where its items end in `holders`.
@@ -45,6 +51,10 @@ pub struct Index {
 /// Where an item's parts lie in `words`; its choices are ranges of ranges.
 #[derive(Debug)]
 pub(super) struct Entry {
+    /// The first of the equal items, as they were added.
+    pub(super) first: u32,
+    /// How many there are.
+    pub(super) equal: u32,
     pub(super) question: Range<usize>,
     pub(super) answer: Range<usize>,
     pub(super) choices: Range<usize>,
@@ -57,6 +67,8 @@ pub struct Builder {
     splitter: Splitter,
     rolling: Rolling,
     gates: Vec<u64>,
+    /// Places in `items` by the hash of all their words.
+    known: HashTable<u32>,
 }
 
 impl Builder {
@@ -81,6 +93,7 @@ impl Builder {
             begins: Vec::new(),
             runs: Runs::default(),
             items: Vec::new(),
+            item_of: Vec::new(),
             choices: Vec::new(),
             holder_ends: Vec::new(),
             holders: Vec::new(),
@@ -96,19 +109,54 @@ impl Builder {
             splitter: Splitter::new(Between::Punctuation, 0),
             rolling: Rolling::default(),
             gates: Vec::new(),
+            known: HashTable::new(),
         })
     }
 
-    /// Adds one item; one whose question has no word is counted and never found.
+    /// Adds one item; one whose question has no word is counted and never found, one that is another word by word only counted.
     pub fn add<'a>(
         &mut self,
         question: &str,
         answer: &str,
         choices: impl IntoIterator<Item = &'a str>,
     ) -> Result<()> {
+        let (words, first) = (self.index.words.len(), self.index.choices.len());
+        let answer = self.add_part(answer);
+        for choice in choices {
+            let choice = self.add_part(choice);
+            if !choice.is_empty() {
+                self.index.choices.push(choice);
+            }
+        }
+        let choices = first..self.index.choices.len();
+        // Last, so that the hashes of its runs are at hand.
         let question = self.add_part(question);
-        let words = question.len();
+        let number = narrow(self.index.item_of.len())?;
+        let entry = Entry { first: number, equal: 1, question, answer, choices };
         let index = &mut self.index;
+        let hash = index.hash_of(&entry) & index.mask;
+        let same = |&other: &u32| index.parts(&index.items[other as usize]).eq(index.parts(&entry));
+        if let Some(&known) = self.known.find(hash, same) {
+            index.items[known as usize].equal += 1;
+            index.item_of.push(known);
+            index.words.truncate(words);
+            index.begins.truncate(words);
+            index.choices.truncate(first);
+            return Ok(());
+        }
+        let place = narrow(index.items.len())?;
+        index.item_of.push(place);
+        index.items.push(entry);
+        let index = &self.index;
+        self.known
+            .insert_unique(hash, place, |&other| index.hash_of(&index.items[other as usize]) & index.mask);
+        self.add_runs(place as usize)
+    }
+
+    fn add_runs(&mut self, place: usize) -> Result<()> {
+        let index = &mut self.index;
+        let question = index.items[place].question.clone();
+        let words = question.len();
         let length = words.min(index.ngram);
         if words > 0 {
             for (start, hash) in (question.start..).zip(self.rolling.runs(length, 1)) {
@@ -129,16 +177,6 @@ impl Builder {
                 index.seed_lengths.insert(at, seed);
             }
         }
-        let answer = self.add_part(answer);
-        let first = self.index.choices.len();
-        for choice in choices {
-            let choice = self.add_part(choice);
-            if !choice.is_empty() {
-                self.index.choices.push(choice);
-            }
-        }
-        let choices = first..self.index.choices.len();
-        self.index.items.push(Entry { question, answer, choices });
         Ok(())
     }
 
@@ -196,14 +234,31 @@ fn narrow(number: usize) -> Result<u32> {
 }
 
 impl Index {
-    /// Number of items.
+    /// Number of items, equal ones each counted.
     pub fn len(&self) -> usize {
-        self.items.len()
+        self.item_of.len()
     }
 
     /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.item_of.is_empty()
+    }
+
+    /// The words of an item, part by part.
+    fn parts<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = &'a [u32]> {
+        [&entry.question, &entry.answer]
+            .into_iter()
+            .chain(&self.choices[entry.choices.clone()])
+            .map(|part| &self.words[part.clone()])
+    }
+
+    fn hash_of(&self, entry: &Entry) -> u64 {
+        let mut hash = Xxh3::new();
+        for part in self.parts(entry) {
+            hash.update(&part.len().to_le_bytes());
+            part.iter().for_each(|word| hash.update(&word.to_le_bytes()));
+        }
+        hash.digest()
     }
 
     /// Calls `each` with every run of every item, once for each item that has it.

@@ -38,7 +38,8 @@ pub(super) struct Row<'a> {
 /// What a row has of an item; the span is in words of the row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Finding {
-    pub(super) item: u32,
+    /// The item's place in the index.
+    pub(super) place: u32,
     pub(super) matched_words: usize,
     pub(super) coverage: f64,
     pub(super) span: Range<usize>,
@@ -119,7 +120,8 @@ impl<'a> Judge<'a> {
         let id = *self.index.begins.get(entry.question.start)?;
         let start = row.first(id)?;
         let is_telling = words >= TELLING && self.index.holders(id).len() == 1 && !self.common[id as usize];
-        let finding = Finding { item, matched_words: words, coverage: 1.0, span: start..start + words };
+        let finding =
+            Finding { place: item, matched_words: words, coverage: 1.0, span: start..start + words };
         Some((finding, is_telling))
     }
 
@@ -147,7 +149,7 @@ impl<'a> Judge<'a> {
             f64::from(u8::from(starts.len() == ngrams(self.index, entry).len()))
         };
         let span = longest(&mut starts, ngram)?;
-        Some((Finding { item, matched_words: matched.words, coverage, span }, telling.words > 0))
+        Some((Finding { place: item, matched_words: matched.words, coverage, span }, telling.words > 0))
     }
 }
 

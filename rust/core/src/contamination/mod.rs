@@ -25,7 +25,7 @@ mod judge;
 mod scan;
 mod sequence;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -49,6 +49,28 @@ pub struct Search<'a> {
     /// By item the set it is of: then only the best match of each row and set is given, which has the largest coverage, then the most
     /// matched words, then the first item.
     pub sets: Option<&'a [u32]>,
+    /// By row number the group whose items are told apart in [`Found::items`], counted from 0; one group when `None`.
+    pub groups: Option<&'a [u32]>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// By row and item.
+    pub matches: Vec<Match>,
+    /// Whatever matches were left out for better ones, the items that some row has; equal ones one by one.
+    pub items: Vec<HeldItem>,
+}
+
+/// An item that some row of a group has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldItem {
+    /// The group.
+    pub group: u32,
+    /// The item.
+    pub item: u32,
+    /// The first of the items that are the same word by word.
+    pub first: u32,
 }
 
 /// A row that has an item.
@@ -56,8 +78,10 @@ pub struct Search<'a> {
 pub struct Match {
     /// The row.
     pub row: u32,
-    /// The item.
+    /// The item, of equal ones the first, or the first of the set.
     pub item: u32,
+    /// How many items are the same word by word, this one included.
+    pub equal_items: u32,
     /// Words of the item that the row has: of its question, and of its choices where they had to match too.
     pub matched_words: u32,
     /// The share of the item's telling words that the row has.
@@ -71,9 +95,15 @@ pub struct Match {
 /// Rows that one unit of work has: as many as a word has bits.
 const BLOCK: usize = 64;
 
-/// All matches, by row and item.
-pub fn contamination(index: &Index, search: &Search<'_>, control: &Control) -> Result<Vec<Match>> {
+/// More matches are refused rather than kept: 5 GB of them say nothing that fewer do not.
+const MOST_MATCHES: usize = if cfg!(test) { 1000 } else { 100_000_000 };
+
+/// All matches of items that differ.
+pub fn contamination(index: &Index, search: &Search<'_>, control: &Control) -> Result<Found> {
     search.check(index)?;
+    let held = Held::new(index, search);
+    let firsts = search.sets.map(|sets| FirstOfSets::new(index, sets));
+    let total = AtomicUsize::new(0);
     let rows = search.rows.map_or(search.texts.len(), <[u32]>::len);
     let counts: Vec<AtomicU32> = (0..index.runs.len()).map(|_| AtomicU32::new(0)).collect();
     let mut touched = vec![0u64; rows.div_ceil(BLOCK)];
@@ -105,7 +135,14 @@ pub fn contamination(index: &Index, search: &Search<'_>, control: &Control) -> R
                 let mut found = Vec::new();
                 for bit in (0..BLOCK).filter(|bit| touched >> bit & 1 == 1) {
                     let row = search.row(block * BLOCK + bit);
-                    search.look(row, &judge, scanner, suspects, &mut found, control)?;
+                    let findings = search.look(row, &judge, scanner, suspects, &held, control)?;
+                    search.tell(row, findings, index, firsts.as_ref(), scanner, &mut found);
+                }
+                if total.fetch_add(found.len(), Ordering::Relaxed) + found.len() > MOST_MATCHES {
+                    return Err(Error::Data {
+                        problem: format!("more than {MOST_MATCHES} matches of items in rows"),
+                        hint: "many items have one question, which many rows have: leave out their answers, or look at fewer rows",
+                    });
                 }
                 Ok(found)
             },
@@ -113,7 +150,75 @@ pub fn contamination(index: &Index, search: &Search<'_>, control: &Control) -> R
         .collect::<Result<Vec<_>>>()?;
     let mut matches = found.concat();
     matches.sort_unstable_by_key(|found| (found.row, found.item));
-    Ok(matches)
+    Ok(Found { matches, items: held.items(index) })
+}
+
+/// Which items were met in which group of rows: a bit for each.
+struct Held {
+    groups: usize,
+    bits: Vec<AtomicU64>,
+    words: usize,
+}
+
+impl Held {
+    fn new(index: &Index, search: &Search<'_>) -> Self {
+        let most = search.groups.map_or(Some(0), |groups| groups.iter().copied().max());
+        let groups = most.map_or(0, |most| most as usize + 1);
+        let words = index.items.len().div_ceil(64);
+        Self { groups, bits: (0..groups * words).map(|_| AtomicU64::new(0)).collect(), words }
+    }
+
+    fn add(&self, group: u32, place: u32) {
+        let bit = 1 << (place % 64);
+        let word = &self.bits[group as usize * self.words + place as usize / 64];
+        // Most are there already, and to write costs other cores their cache.
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    fn items(&self, index: &Index) -> Vec<HeldItem> {
+        let has = |group: usize, place: u32| {
+            let word = self.bits[group * self.words + place as usize / 64].load(Ordering::Relaxed);
+            word >> (place % 64) & 1 == 1
+        };
+        // The index counts its items in `u32`, and groups are such numbers.
+        (0u32..)
+            .zip(0..self.groups)
+            .flat_map(|(number, group)| {
+                let of_group = (0u32..).zip(&index.item_of).filter(move |&(_, &place)| has(group, place));
+                of_group.map(move |(item, &place)| HeldItem {
+                    group: number,
+                    item,
+                    first: index.items[place as usize].first,
+                })
+            })
+            .collect()
+    }
+}
+
+/// By place of an item and by set, the first of the items there: sorted.
+struct FirstOfSets(Vec<(u32, u32, u32)>);
+
+impl FirstOfSets {
+    fn new(index: &Index, sets: &[u32]) -> Self {
+        let mut firsts: Vec<(u32, u32, u32)> = index
+            .item_of
+            .iter()
+            .zip(sets)
+            .zip(0..)
+            .map(|((&place, &set), item)| (place, set, item))
+            .collect();
+        firsts.sort_unstable();
+        firsts.dedup_by_key(|&mut (place, set, _)| (place, set));
+        Self(firsts)
+    }
+
+    fn of(&self, place: u32) -> &[(u32, u32, u32)] {
+        let from = self.0.partition_point(|&(other, _, _)| other < place);
+        let to = self.0.partition_point(|&(other, _, _)| other <= place);
+        &self.0[from..to]
+    }
 }
 
 impl Search<'_> {
@@ -128,13 +233,16 @@ impl Search<'_> {
         if u32::try_from(self.texts.len()).is_err() {
             return Err(Error::TooManyRows { rows: self.texts.len() as u64 });
         }
-        match self.sets {
-            Some(sets) if sets.len() != index.len() => Err(Error::LengthMismatch {
-                left: "items",
-                left_rows: index.len(),
-                right: "sets",
-                right_rows: sets.len(),
-            }),
+        let mismatch = |left, left_rows, right, right_rows| {
+            Err(Error::LengthMismatch { left, left_rows, right, right_rows })
+        };
+        match (self.sets, self.groups) {
+            (Some(sets), _) if sets.len() != index.len() => {
+                mismatch("items", index.len(), "sets", sets.len())
+            }
+            (_, Some(groups)) if groups.len() != self.texts.len() => {
+                mismatch("texts", self.texts.len(), "groups", groups.len())
+            }
             _ => Ok(()),
         }
     }
@@ -144,58 +252,84 @@ impl Search<'_> {
         self.rows.map_or_else(|| u32::try_from(position).unwrap_or(u32::MAX), |rows| rows[position])
     }
 
+    /// What the row has of items that differ.
     fn look(
         &self,
         row: u32,
         judge: &Judge<'_>,
         scanner: &mut Scanner<'_>,
         suspects: &mut Vec<u32>,
-        matches: &mut Vec<Match>,
+        held: &Held,
         control: &Control,
-    ) -> Result<()> {
-        let text = self.texts.get(row as usize);
-        scanner.scan(&text, control)?;
+    ) -> Result<Vec<Finding>> {
+        scanner.scan(&self.texts.get(row as usize), control)?;
         judge.suspects(&scanner.hits, suspects);
+        let mut found: Vec<Finding> = Vec::new();
         if suspects.is_empty() {
-            return Ok(());
+            return Ok(found);
         }
         let in_row = Row::new(&scanner.ids, &scanner.hits);
-        let mut found: Vec<Finding> = Vec::new();
-        for (number, &item) in suspects.iter().enumerate() {
+        for (number, &place) in suspects.iter().enumerate() {
             if number % BLOCK == 0 {
                 control.advance(0)?;
             }
-            found.extend(judge.find(item, &in_row, self.min_coverage));
+            found.extend(judge.find(place, &in_row, self.min_coverage));
         }
-        if let Some(sets) = self.sets {
-            best_of_sets(&mut found, sets);
-        }
+        let group = self.groups.map_or(0, |groups| groups[row as usize]);
+        found.iter().for_each(|finding| held.add(group, finding.place));
+        Ok(found)
+    }
+
+    /// Adds the matches of the row that was scanned last.
+    fn tell(
+        &self,
+        row: u32,
+        found: Vec<Finding>,
+        index: &Index,
+        firsts: Option<&FirstOfSets>,
+        scanner: &mut Scanner<'_>,
+        matches: &mut Vec<Match>,
+    ) {
         if found.is_empty() {
-            return Ok(());
+            return;
         }
-        let spans = scanner.spans(&text);
-        matches.extend(found.into_iter().map(|found| Match {
+        let told: Vec<(Finding, u32)> = match firsts {
+            Some(firsts) => best_of_sets(&found, firsts),
+            None => found
+                .into_iter()
+                .map(|one| {
+                    let item = index.items[one.place as usize].first;
+                    (one, item)
+                })
+                .collect(),
+        };
+        let spans = scanner.spans(&self.texts.get(row as usize));
+        matches.extend(told.into_iter().map(|(found, item)| Match {
             row,
-            item: found.item,
+            item,
+            equal_items: index.items[found.place as usize].equal,
             matched_words: u32::try_from(found.matched_words).unwrap_or(u32::MAX),
             coverage: found.coverage,
             start: spans[found.span.start].start,
             end: spans[found.span.end - 1].end,
         }));
-        Ok(())
     }
 }
 
-fn best_of_sets(found: &mut Vec<Finding>, sets: &[u32]) {
-    found.sort_by(|left, right| {
-        let set = |finding: &Finding| sets[finding.item as usize];
-        set(left)
-            .cmp(&set(right))
+/// Of each set the best finding, and its item there.
+fn best_of_sets(found: &[Finding], firsts: &FirstOfSets) -> Vec<(Finding, u32)> {
+    let mut all: Vec<(u32, &Finding, u32)> = found
+        .iter()
+        .flat_map(|finding| firsts.of(finding.place).iter().map(move |&(_, set, item)| (set, finding, item)))
+        .collect();
+    all.sort_by(|(set, left, item), (other_set, right, other_item)| {
+        set.cmp(other_set)
             .then(right.coverage.total_cmp(&left.coverage))
             .then(right.matched_words.cmp(&left.matched_words))
-            .then(left.item.cmp(&right.item))
+            .then(item.cmp(other_item))
     });
-    found.dedup_by_key(|finding| sets[finding.item as usize]);
+    all.dedup_by_key(|&mut (set, _, _)| set);
+    all.into_iter().map(|(_, finding, item)| (finding.clone(), item)).collect()
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use rayon::prelude::*;
 use super::sets::{Stored, min_overlap};
 use crate::{Control, Error, Result};
 
-/// Tokens are sorted in so many parts.
-const PARTS: u64 = 4;
+/// Tokens are sorted in parts, at least so many, of about so many each.
+const PARTS: usize = 4;
+const PART: usize = 1 << 24;
 
 /// Tokens are hashes already: what is left to do is to bring their low bits, in which they differ, to the top.
 #[derive(Default)]
@@ -87,11 +88,15 @@ impl Index {
         let mut starts = vec![0u32];
         let mut end = 0usize;
         // Part by part: a quarter of the memory, and a sort of all would leave Ctrl-C without an answer.
-        for part in 0..PARTS {
-            let entries = 0..stored.entries().len();
-            let prefixes = entries.into_par_iter().with_min_len(4096).flat_map_iter(|at| {
+        let entries = 0..stored.entries().len();
+        let lengths = entries.clone().into_par_iter().with_min_len(4096).map(|at| {
+            (0..specs.len()).map(|field| prefix(&specs[field], stored, at, field).len()).sum::<usize>()
+        });
+        let parts = (lengths.sum::<usize>() / PART).max(PARTS) as u64;
+        for part in 0..parts {
+            let prefixes = entries.clone().into_par_iter().with_min_len(4096).flat_map_iter(|at| {
                 let of_field = move |field| prefix(&specs[field], stored, at, field).iter().copied();
-                (0..specs.len()).flat_map(of_field).filter(move |token| token % PARTS == part)
+                (0..specs.len()).flat_map(of_field).filter(move |token| token % parts == part)
             });
             let mut tokens: Vec<u64> = prefixes.collect();
             control.advance(0)?;

@@ -18,6 +18,7 @@
 pub(super) mod counts;
 mod index;
 mod join;
+mod rank;
 mod sets;
 mod shingles;
 
@@ -93,7 +94,7 @@ pub struct NearDuplicate {
 /// The near duplicates, by row number.
 pub fn near_duplicates(near: &Near<'_>, control: &Control) -> Result<Vec<NearDuplicate>> {
     near.check()?;
-    let order = near.order();
+    let order = near.order(control)?;
     let sets = sets::Stored::new(near, &order, control)?;
     let mut found = join::join(near, &sets, control)?;
     found.sort_unstable_by_key(|duplicate| duplicate.row);
@@ -190,14 +191,8 @@ impl Near<'_> {
     }
 
     /// The rows to look at, by rank.
-    fn order(&self) -> Vec<u32> {
-        use rayon::slice::ParallelSliceMut;
-        let mut order = match self.rows {
-            Some(rows) => rows.to_vec(),
-            // `check` made sure that they fit.
-            None => (0..u32::try_from(self.fields[0].texts.len()).unwrap_or(u32::MAX)).collect(),
-        };
-        order.par_sort_by_cached_key(|&row| {
+    fn order(&self, control: &Control) -> Result<Vec<u32>> {
+        let key = |row: u32| {
             let at = row as usize;
             (
                 self.priority.map(|priority| priority[at]),
@@ -205,7 +200,12 @@ impl Near<'_> {
                 self.identity.map(|identity| identity.get(at)),
                 row,
             )
-        });
-        order
+        };
+        // `check` made sure that they fit.
+        let all = || (0..u32::try_from(self.fields[0].texts.len()).unwrap_or(u32::MAX)).collect::<Vec<_>>();
+        match self.rows {
+            Some(rows) => rank::sorted(rows, key, control),
+            None => rank::sorted(&all(), key, control),
+        }
     }
 }
