@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from chaffinch import manifest
 from chaffinch.contaminated import write_evidence
 from chaffinch.errors import DataError
-from chaffinch.ledger import write_ledger
+from chaffinch.ledger import write_flagged, write_ledger
 from chaffinch.memory import PeakMemory
-from chaffinch.output import CONTAMINATION, DATA, LEDGER, MANIFEST, QUARANTINE, Output, open_output
+from chaffinch.output import CONTAMINATION, DATA, FLAGGED, LEDGER, MANIFEST, QUARANTINE, Output, open_output
 from chaffinch.pipeline import Run, refuse_unfilled
 from chaffinch.progress import NoProgress, Progress
 from chaffinch.recipe.format import Template
@@ -103,6 +103,7 @@ def build(
         decided = perf_counter()
         written = _write_mixture(output, run, template, order, threads, progress)
         write_evidence(output.staging / CONTAMINATION, run)
+        write_flagged(output.staging / FLAGGED, run.rows, run.flagged())
         wrote = perf_counter()
         values = manifest.of(run, written, output.staging)
         values |= {

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 Rows = npt.NDArray[np.uint32]
 
@@ -59,7 +60,7 @@ class Decisions:
 
         Where a later step removes a witness of an earlier one, the later witness takes its place, so that a
         witness is always a kept row; a score was the pair's, so it goes with the earlier witness.
-        Notes keep the last value of each name.
+        Notes keep the last value of each name, findings are told one after the other.
         """
         if not parts:
             return cls.none()
@@ -76,8 +77,11 @@ class Decisions:
             none = [np.full(len(part.row), np.nan) if part.score is None else part.score for part in parts]
             score = np.concatenate(none)[order]
         witness = None
-        if all(part.witness is not None for part in parts):
-            witness = np.concatenate([part.witness for part in parts if part.witness is not None])[order]
+        # A part that removes nothing has no witness to give, and takes none from the others.
+        removing = [part for part in parts if len(part.row)]
+        if all(part.witness is not None for part in removing):
+            none = np.empty(0, np.uint32)
+            witness = np.concatenate([none, *(part.witness for part in removing if part.witness is not None)])[order]
             # One step can remove the witnesses of all before it, so a chain is at most as long as there are
             # steps.
             for _ in parts:
@@ -94,7 +98,9 @@ class Decisions:
                     shifted[-1] = np.where(part.evidence > 0, part.evidence + np.uint32(len(evidences) - 1), 0)
                     evidences += part.evidences[1:]
             evidence = np.concatenate(shifted).astype(np.uint32)[order]
-        return cls(row, np.concatenate(codes)[order], reasons, witness, score, notes, evidence, evidences)
+        told = [part.findings for part in parts if part.findings is not None]
+        findings = pa.concat_tables(told) if told else None
+        return cls(row, np.concatenate(codes)[order], reasons, witness, score, notes, evidence, evidences, findings)
 
     def kept(self, alive: Rows) -> Rows:
         """The rows of `alive` that stay, in order."""

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from chaffinch.decisions import Decisions
@@ -44,6 +46,30 @@ def write_ledger(path: Path, rows: Rows, stages: dict[str, Decisions], stopped: 
                 if stopped.is_set():
                     return
                 writer.write_batch(batch)
+
+
+def write_flagged(path: Path, rows: Rows, findings: Any) -> None:
+    """Writes the near duplicates that were only flagged, as the ledger tells removals; nothing when no rule flags.
+
+    Args:
+        path: the Parquet file to write: row_id, source, reason, witness (a row id), similarity.
+        rows: the store.
+        findings: row, witness, similarity and reason, as `stages.dedup.run` tells them.
+    """
+    if findings is None:
+        return
+    row = findings["row"].to_numpy()
+    codes = pc.rank(findings["reason"], tiebreaker="dense").to_numpy()
+    order = np.lexsort((row, rows.hash_prefix(row), codes))
+    row, findings = row[order], findings.take(pa.array(order))
+    columns = {
+        "row_id": rows.ids(row),
+        "source": pa.array([*rows.ranges], pa.string()).take(pa.array(rows.source_codes(row))),
+        "reason": findings["reason"],
+        "witness": rows.ids(findings["witness"].to_numpy()),
+        "similarity": findings["similarity"],
+    }
+    pq.write_table(pa.table(columns), path, compression="zstd")
 
 
 def _batches(rows: Rows, stage: str, decisions: Decisions) -> Iterator[pa.RecordBatch]:

@@ -41,6 +41,7 @@ def of(run: Run, written: list[Written], staging: Path) -> dict[str, Any]:
         "sources": sources,
         "sample": run.strata(),
         "contamination": held_in(run),
+        "passages": run.passages(),
         "classes": classes,
         "examples": _examples(run),
         "outputs": [

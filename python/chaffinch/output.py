@@ -16,10 +16,11 @@ MANIFEST = "manifest.json"
 LEDGER = "ledger.parquet"
 QUARANTINE = "quarantine.parquet"
 CONTAMINATION = "contamination.parquet"
+FLAGGED = "flagged.parquet"
 REPORT = "report.html"
 DATA = "data"
 WORK = ".chaffinch"
-_PARTS = (MANIFEST, DATA, LEDGER, QUARANTINE, CONTAMINATION, REPORT)
+_PARTS = (MANIFEST, DATA, LEDGER, QUARANTINE, CONTAMINATION, FLAGGED, REPORT)
 
 
 STALE_SECONDS = 86_400

@@ -26,7 +26,7 @@ DECISIONS_VERSION = 3
 
 STRATA = "strata"
 # Notes that are JSON, and are told elsewhere than among the counts of their stage.
-TOLD_APART = (STRATA, decontaminate.ITEMS_HELD)
+TOLD_APART = (STRATA, decontaminate.ITEMS_HELD, dedup.PASSAGES)
 
 
 @dataclass(frozen=True)
@@ -205,6 +205,14 @@ class Run:
         """How many items the rows of a source have: lines of evaluation set, source, number."""
         return self._told(decontaminate.ITEMS_HELD)
 
+    def passages(self) -> list[dict[str, Any]]:
+        """The passages that many rows share, where the recipe asks for them."""
+        return self._told(dedup.PASSAGES)
+
+    def flagged(self) -> Any:
+        """The near duplicates that rules found which only flag, as `stages.dedup.run` tells them; None without any."""
+        return next((step.decisions.findings for step in self.steps if step.stage == "dedup"), None)
+
     def strata(self) -> list[dict[str, Any]]:
         """By sampling step, what it asked of each stratum and what it took."""
         strata = self._told(STRATA)
@@ -242,11 +250,7 @@ def kept_decisions(recipe: Recipe, shards: list[readers.Shard], data: Path, fold
         ],
         "clean": None,
         "dedup": [source.name for source in recipe.sources],
-        "decontaminate": [
-            # The ids of items name their file where there are several.
-            [one.name, one.hub, one.fields, [[file.name, hash_file(file)] for file in one.files]]
-            for one in _evaluation_sets(recipe, data)[0]
-        ],
+        "decontaminate": [evaluation_sets.state(one) for one in _evaluation_sets(recipe, data)[0]],
         "sample": recipe.seed,
     }
     key = cache.key_of(DECISIONS_VERSION, [shard.path.name for shard in shards])

@@ -33,6 +33,7 @@ SHOWN_COLUMNS = [
 TEXT_COLUMNS = ["prompt", "response"]
 MOST_WITNESSES = 8
 NEAR = 5
+FLAGGED_COLUMNS = ["reason", "witness", "similarity"]
 EVIDENCE_COLUMNS = ["evaluation_set", "item", "matched_words", "coverage", "text"]
 
 
@@ -55,6 +56,8 @@ class Story:
         values: the row's columns; of a removed row, only what the manifest keeps as an example.
         contamination: for each evaluation set of which the row holds an item: evaluation_set, item, matched_words,
             coverage and the text that matches.
+        flagged: the rules that found the row and left it: reason, witness (the id of the row that it is like) and
+            similarity.
         witness: the story of the row that stays instead of this one, where there is one.
     """
 
@@ -73,6 +76,7 @@ class Story:
     index: int | None = None
     values: dict[str, str | None] = field(default_factory=dict)
     contamination: list[dict[str, Any]] = field(default_factory=list)
+    flagged: list[dict[str, Any]] = field(default_factory=list)
     witness: "Story | None" = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,6 +118,7 @@ def _story(folder: Folder, shards: Path, row_id: str, seen: list[str]) -> Story:
             index=index,
             values=values,
             contamination=_contamination(folder, row_id),
+            flagged=_flagged(folder, row_id),
         )
     removed = _removal(folder, row_id)
     if removed is None:
@@ -136,6 +141,7 @@ def _story(folder: Folder, shards: Path, row_id: str, seen: list[str]) -> Story:
         evidence=removed.get("evidence"),
         values=_example(folder, row_id),
         contamination=_contamination(folder, row_id),
+        flagged=_flagged(folder, row_id),
         witness=witness,
     )
 
@@ -219,6 +225,11 @@ def _removal(folder: Folder, row_id: str) -> dict[str, Any] | None:
 
 def _contamination(folder: Folder, row_id: str) -> list[dict[str, Any]]:
     batches = folder.contamination(EVIDENCE_COLUMNS, ds.field("row_id") == row_id)
+    return [dict(row) for batch in batches for row in batch.to_pylist()]
+
+
+def _flagged(folder: Folder, row_id: str) -> list[dict[str, Any]]:
+    batches = folder.flagged(FLAGGED_COLUMNS, ds.field("row_id") == row_id)
     return [dict(row) for batch in batches for row in batch.to_pylist()]
 
 

@@ -1,11 +1,15 @@
 import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chaffinch.errors import DataError, RecipeError
-from chaffinch.evaluation_sets import find, items, known, lookup
+from chaffinch.evaluation_sets import find, items, known, lookup, state
 from chaffinch.recipe.decontaminate import Against
 from tests.conftest import write_jsonl
 
@@ -131,3 +135,40 @@ def test_no_name_of_the_hub_is_a_folder(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(DataError, match="names no data set"):
         read(tmp_path, "hf:../side")
+
+
+def test_the_state_tells_data_and_registry_apart(tmp_path: Path) -> None:
+    (tmp_path / "bbh").mkdir()
+    (tmp_path / "bbh" / "navigate.json").write_text('{"examples": [{"input": "a", "target": "b"}]}')
+    (one,) = find(Against(name="bbh"), tmp_path)
+    before = json.dumps(state(one))
+    assert json.dumps(state(one)) == before
+    assert one.entry is not None
+    for change in ({"rows": "other"}, {"until": "Q:"}):
+        assert json.dumps(state(replace(one, entry=one.entry.model_copy(update=change)))) != before
+    (tmp_path / "bbh" / "navigate.json").write_text('{"examples": [{"input": "a", "target": "c"}]}')
+    assert json.dumps(state(one)) != before
+
+
+HUB = """
+import json
+from pathlib import Path
+from chaffinch.evaluation_sets import find, items, state
+from chaffinch.recipe.decontaminate import Against
+for one in find(Against(name="hf:org/set:test"), Path()):
+    print(json.dumps([state(one), items(one)["question"].to_pylist()]))
+"""
+
+
+def test_new_data_under_a_name_of_the_hub_is_another_state(tmp_path: Path) -> None:
+    # A data set of the hub is looked for in the working folder first, which stands in for the hub here.
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
+    told = []
+    for text in ("old", "new"):
+        write_jsonl(tmp_path / "org" / "set" / "test.jsonl", [{"question": text}])
+        command = [sys.executable, "-c", HUB]
+        run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        told.append(json.loads(run.stdout))
+    assert [questions for _, questions in told] == [["old"], ["new"]]
+    assert told[0][0] != told[1][0]

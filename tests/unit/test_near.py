@@ -248,8 +248,8 @@ def test_other_files_are_refused(tmp_path):
         return str(caught.value)
 
     made = json.loads(index.table.schema.metadata[b"chaffinch"])
-    assert "of version 2" in written(
-        index.table.replace_schema_metadata({"chaffinch": json.dumps(made | {"version": 2})})
+    assert "of version 1, this is 2" in written(
+        index.table.replace_schema_metadata({"chaffinch": json.dumps(made | {"version": 1})})
     )
     assert "without some" in written(index.table.select(["id"]))
     del made["seed"]
@@ -271,6 +271,55 @@ def test_offsets_that_lead_outside_are_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace(offsets, np.array([0, 14, 10**9], np.int64).tobytes()))
     with pytest.raises(cf.DataError, match="hint:"):
         cf.NearIndex.load(path)
+
+
+def test_a_flipped_bit_anywhere_is_refused_or_changes_nothing(tmp_path):
+    path = tmp_path / "kept.index"
+    index = build_index([SENTENCE, CHANGED, "short"], ids=["a", None, "c"])
+    index.save(path)
+    whole = path.read_bytes()
+    refused = 0
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+        try:
+            again = cf.NearIndex.load(path)
+        except cf.DataError as error:
+            assert "\nhint: " in str(error)
+            refused += 1
+        else:
+            # Padding, or a copy of the schema that nobody reads.
+            assert again.table.equals(index.table)
+            assert again.parameters == index.parameters
+    assert refused > len(whole) // 4
+    sets = index.sets()[0].chunk(0).values.to_numpy().tobytes()
+    start = whole.index(sets)
+    path.write_bytes(whole[: start + 40] + bytes([whole[start + 40] ^ 16]) + whole[start + 41 :])
+    with pytest.raises(cf.DataError, match="damaged, it does not hold what was saved\nhint: make it again"):
+        cf.NearIndex.load(path)
+
+
+@pytest.mark.parametrize(
+    "ids", [pa.array(["a", "b"]).dictionary_encode(), pa.array(["a", "b"], pa.string_view()), ["a", "b"]]
+)
+def test_ids_of_any_text_type_merge(tmp_path, ids):
+    build_index([SENTENCE, "x"], ids=ids).save(tmp_path / "one.index")
+    merged = cf.NearIndex.load(tmp_path / "one.index").merge(build_index(["y"], ids=pa.array(["c"])))
+    merged.save(tmp_path / "both.index")
+    assert cf.NearIndex.load(tmp_path / "both.index").table["id"].to_pylist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("ids", [[[1]], [{"a": 1}], [b"a"]])
+def test_ids_that_are_neither_text_nor_numbers_are_refused(ids):
+    with pytest.raises(ValueError, match="hint: give text or numbers"):
+        build_index(["x"], ids=ids)
+
+
+def test_rows_of_the_old_side_are_taken_as_they_were(tmp_path):
+    # Two old rows are alike: neither goes, and the texts are not needed any more, only the sets.
+    build_index([SENTENCE, CHANGED, "another text"]).save(tmp_path / "kept.index")
+    found = cf.near_duplicates(["Another  text", CHANGED, "new"], against=cf.NearIndex.load(tmp_path / "kept.index"))
+    told = [(one["row"], one["witness"], one["against"]) for one in found.to_pylist()]
+    assert told == [(0, None, "old-2"), (1, None, "old-0")]
 
 
 def test_passages_that_rows_share():

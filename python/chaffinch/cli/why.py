@@ -56,6 +56,9 @@ def _lines(story: "Story") -> Iterator[tuple[str, object]]:
         yield "similarity" if story.stage == "dedup" else "score", f"{story.score:.6g}"
     if story.evidence is not None:
         yield "evidence", visible(story.evidence, TEXT)
+    for found in story.flagged:
+        like = f"{found['reason']}: like {found['witness']}, similarity {found['similarity']:.6g}"
+        yield "flagged", inline(like)
     for found in story.contamination:
         what = f"{found['evaluation_set']}, item {found['item']}: {found['matched_words']:,} words"
         yield "holds", f"{inline(what)}, coverage {found['coverage']:.4g}\n{visible(found['text'], TEXT)}"

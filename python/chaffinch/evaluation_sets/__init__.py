@@ -1,9 +1,9 @@
 """Evaluation sets: the known ones by name, any file, and their items.
 
-`find` says which sets are meant and where they lie; `items` reads one.
+`find` says which sets are meant and where they lie; `items` reads one, `state` says what that depends on.
 """
 
-from chaffinch.evaluation_sets.items import EvaluationSet, find, items
+from chaffinch.evaluation_sets.items import EvaluationSet, find, items, state
 from chaffinch.evaluation_sets.registry import Entry, Split, known, lookup
 
-__all__ = ["Entry", "EvaluationSet", "Split", "find", "items", "known", "lookup"]
+__all__ = ["Entry", "EvaluationSet", "Split", "find", "items", "known", "lookup", "state"]

@@ -13,6 +13,7 @@ from chaffinch.files import read_table
 from chaffinch.readers.columnar import open_hub
 from chaffinch.readers.inputs import HUB
 from chaffinch.recipe.decontaminate import Against
+from chaffinch.store import hash_file
 from chaffinch.text_columns import values_of, written
 
 # A known set through the hub, rather than from the data folder.
@@ -170,6 +171,28 @@ def items(evaluation_set: EvaluationSet) -> pa.Table:
         of_table = _items(where, table, evaluation_set.fields, entry.until if entry else None)
         made += ({"id": f"{prefix}{id_}", **item} for id_, item in zip(_ids(table), of_table, strict=True))
     return pa.Table.from_pylist(made, schema=ITEMS)
+
+
+def state(evaluation_set: EvaluationSet) -> Any:
+    """All that the items of a set depend on, as a JSON value: where they are and are looked for, and the data.
+
+    Raises:
+        DataError: the hub cannot be reached.
+        OSError: a file cannot be read.
+    """
+    files: list[tuple[str, Path]] = [(file.name, file) for file in evaluation_set.files]
+    if evaluation_set.hub:
+        # A name of the hub is another data set after every change that its owner makes.
+        files += [(split.file, file) for split in open_hub(evaluation_set.hub) for file in split.files]
+    entry = evaluation_set.entry
+    return [
+        evaluation_set.name,
+        evaluation_set.hub,
+        evaluation_set.fields,
+        [entry.rows, entry.until] if entry else None,
+        # The ids of items name their file where there are several.
+        [[name, hash_file(file)] for name, file in files],
+    ]
 
 
 def _tables(evaluation_set: EvaluationSet) -> Iterator[tuple[str, str, pa.Table]]:

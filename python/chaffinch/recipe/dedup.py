@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from chaffinch.recipe.source import Strict
 
@@ -15,13 +15,27 @@ def _as_list(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
+class ByNumber(Strict):
+    """The row stays that has the highest or the lowest number in a field of its own, such as a score."""
+
+    highest: str | None = Field(default=None, min_length=1)
+    lowest: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.highest is None) == (self.lowest is None):
+            raise ValueError("keep: give one of `highest` and `lowest`, with the name of a field of `meta`")
+        return self
+
+
 class _Rule(Strict):
     within: Annotated[list[Literal["source", "task"]], BeforeValidator(_as_list)] = Field(
         default=[], description="only rows that agree in these are compared"
     )
-    keep: Literal["source-order", "longest", "shortest"] = Field(
+    keep: Literal["source-order", "longest", "shortest"] | ByNumber = Field(
         default="source-order",
-        description="of the source named first, or by characters of the whole row; then by content",
+        description="of the source named first, or by characters of the whole row, or by a number of its `meta`;"
+        " then of the source named first, then by content",
     )
 
 
@@ -53,7 +67,7 @@ class Near(_Rule):
         ge=0,
         description="rows with a shorter response, in characters, are left alone: many prompts have the answer `yes`",
     )
-    action: Literal["remove", "flag"] = Field(default="remove", description="flag: only counted and reported")
+    action: Literal["remove", "flag"] = Field(default="remove", description="flag: only told, by report and `why`")
 
     @model_validator(mode="after")
     def _a_similarity_for_each(self) -> Self:
@@ -67,3 +81,6 @@ class Dedup(Strict):
 
     exact: Annotated[list[Exact], BeforeValidator(_as_list)] = Field(default=[])
     near: Annotated[list[Near], BeforeValidator(_as_list)] = Field(default=[])
+    spans: StrictBool = Field(
+        default=False, description="whether the report has the longest passages that many of the rows left share"
+    )

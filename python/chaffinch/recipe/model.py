@@ -87,7 +87,7 @@ class Recipe(Strict):
             "select": bool(self.select),
             "provenance": self.provenance is not None,
             "clean": True,
-            "dedup": bool(self.dedup.exact or self.dedup.near),
+            "dedup": bool(self.dedup.exact or self.dedup.near or self.dedup.spans),
             "decontaminate": self.decontaminate is not None,
             "score": self.score is not None,
             "bucket": self.bucket is not None,

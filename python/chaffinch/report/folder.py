@@ -10,7 +10,7 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from chaffinch.errors import DataError
-from chaffinch.output import CONTAMINATION, DATA, LEDGER, QUARANTINE, manifest
+from chaffinch.output import CONTAMINATION, DATA, FLAGGED, LEDGER, QUARANTINE, manifest
 
 BATCH_ROWS = 32_768
 _JSON_BLOCK = 16 << 20
@@ -88,6 +88,10 @@ class Folder:
     def contamination(self, columns: Sequence[str], condition: Any = None) -> Iterator[Any]:
         """Batches of what was found of evaluation sets; nothing when no stage looked."""
         return self._table(CONTAMINATION, columns, condition)
+
+    def flagged(self, columns: Sequence[str], condition: Any = None) -> Iterator[Any]:
+        """Batches of the near duplicates that were only flagged; nothing when there are none."""
+        return self._table(FLAGGED, columns, condition)
 
     def _table(self, name: str, columns: Sequence[str], condition: Any) -> Iterator[Any]:
         path = self.path / name

@@ -46,6 +46,7 @@ def contents(folder: Folder) -> dict[str, Any]:
         "rows": mixture.rows,
         "lengths": {"Prompt": _histogram(mixture.prompt), "Response": _histogram(mixture.response)},
         "held_in": manifest.get("contamination") or [],
+        "passages": manifest.get("passages") or [],
         "strata": strata,
         "quarantine": quarantined(folder),
         "notes": _notes(inputs),

@@ -10,23 +10,28 @@ normal forms, each coarser than the one before, are keys for comparison and chan
 Memory: 20 bytes a row and 8 a duplicate, beside the texts, which are read in place.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from chaffinch import _core
 from chaffinch.columns import to_arrow, to_numpy, to_texts
 from chaffinch.decisions import Decisions, Rows
-from chaffinch.recipe.dedup import Dedup, Exact, Near
+from chaffinch.recipe.dedup import ByNumber, Dedup, Exact, Near
 from chaffinch.stages.near import ranks
+from chaffinch.stages.spans import shared_passages
 
 WHOLE = {"whole": ["prompt", "response"]}
 PROMPT = ["instruction", "input-or-turns"]
 NEAR_PARTS = {"prompt": PROMPT, "whole": [*PROMPT, "response"]}
 
+PASSAGES = "passages"
+NUMBER = r"^-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?$"
 LARGEST = "largest group of near duplicates"
 GIANT_ROWS, GIANT_SHARE = 1000, 0.01
 
@@ -97,7 +102,9 @@ def run(
 
     Returns:
         Decisions with a witness for every removed row: a row that no rule removed. Of near duplicates the score is the
-        similarity; the notes tell the largest group, and what rules that only flag have found.
+        similarity; the notes tell the largest group, how many rows rules that only flag have found, and as `passages`,
+        in JSON, the passages that many of the rows left share. The findings have a line for each flagged row: row,
+        witness (uint32: a row of which the rule says that it would stay), similarity and reason.
     """
     parts: list[Decisions] = []
     for exact in spec.exact:
@@ -106,6 +113,9 @@ def run(
     for near in spec.near:
         parts.append(_apply_near(rows, alive, near, threads, progress))
         alive = parts[-1].kept(alive)
+    if spec.spans:
+        found = json.dumps(shared_passages(rows.select(STORE_TEXTS), alive, threads=threads))
+        parts.append(replace(Decisions.none(), notes={PASSAGES: found}))
     return Decisions.join(parts)
 
 
@@ -115,7 +125,9 @@ def _common(rows: pa.Table, alive: Rows, rule: Exact | Near, threads: int | None
     # The store holds the sources in the recipe's order, so the order of first rows is the order of sources.
     order = np.argsort(np.argsort(to_numpy(pa.table(counts)["first"]), kind="stable"), kind="stable")
     priority = order.astype(np.uint64)[to_numpy(codes)]
-    if rule.keep != "source-order":
+    if isinstance(rule.keep, ByNumber):
+        priority = ranks([_by_number(rows, rule.keep), priority], len(rows))
+    elif rule.keep != "source-order":
         characters = to_numpy(_core.lengths(rows.select(STORE_TEXTS), "whole", threads=threads))
         longest = np.uint64(0xFFFF_FFFF)
         rank = np.minimum(characters, longest)
@@ -170,16 +182,28 @@ def _apply_near(
     what = "+".join(rule.on)
     row, witness = to_numpy(found["row"]), to_numpy(found["witness"])
     notes: dict[str, int | float | str] = {f"{LARGEST} of {what}": largest_group(witness)}
+    reason = f"near duplicate of {what}"
     if rule.action == "flag":
-        return replace(Decisions.none(), notes={f"flagged as near duplicates of {what}": len(row), **notes})
+        findings = pa.table({name: found[name] for name in ("row", "witness", "similarity")})
+        findings = findings.append_column("reason", pa.repeat(reason, len(row)))
+        notes = {f"flagged as near duplicates of {what}": len(row), **notes}
+        return replace(Decisions.none(), notes=notes, findings=findings)
     return Decisions(
         row=row,
         reason=np.zeros(len(row), np.uint16),
-        reasons=[f"near duplicate of {what}"],
+        reasons=[reason],
         witness=witness,
         score=to_numpy(found["similarity"]),
         notes=notes,
     )
+
+
+def _by_number(rows: pa.Table, keep: ByNumber) -> np.ndarray:
+    """Of each row the number that decides, the lowest first; NaN where it has none."""
+    texts = pa.chunked_array(_core.meta_field(rows["meta"], keep.highest or keep.lowest or "")).cast(pa.string())
+    is_number = pc.match_substring_regex(texts, NUMBER)
+    numbers: np.ndarray = pc.if_else(is_number, texts, None).cast(pa.float64()).to_numpy()
+    return -numbers if keep.highest else numbers
 
 
 def largest_group(witness: np.ndarray) -> int:

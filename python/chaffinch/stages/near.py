@@ -24,7 +24,8 @@ from chaffinch.columns import to_arrow, to_numpy, to_texts
 from chaffinch.errors import DataError
 
 FORMAT = "chaffinch near index"
-VERSION = 1
+VERSION = 2
+HASH = "hash"
 BATCH = 65_536
 UNITS = ("word", "char")
 
@@ -138,11 +139,11 @@ class NearIndex:
             threads: default all cores.
 
         Raises:
-            ValueError: columns of different lengths or not of text.
+            ValueError: columns of different lengths or not of text, or ids that are neither text nor numbers.
         """
         columns = to_texts(texts)
         _check(ngram, unit, seed)
-        names = to_arrow(ids, "ids")
+        names = _ids(to_arrow(ids, "ids"))
         if len(names) != len(columns):
             raise ValueError(f"{len(names):,} ids for {len(columns):,} rows\nhint: give one id for each row")
         chosen = np.arange(len(columns), dtype=np.uint32) if rows is None else np.asarray(rows, np.uint32)
@@ -166,7 +167,7 @@ class NearIndex:
         """Opens a saved index; its sets stay in the mapped file.
 
         Raises:
-            DataError: no index, one cut short, or one of another version.
+            DataError: no index, one cut short or damaged, or one of another version.
             OSError: it cannot be read.
         """
         try:
@@ -190,15 +191,29 @@ class NearIndex:
         columns = made.get("columns")
         names = ["id", *_set_names(columns)] if isinstance(columns, list) else []
         sets = table.schema.types[1:]
-        is_whole = table.column_names == names and all(kind == pa.large_list(_SHINGLE) for kind in sets)
-        if not is_whole or not {"ngram", "unit", "seed"} <= set(made):
+        is_whole = table.column_names == names and all(
+            kind == pa.large_list(_SHINGLE) and kind.value_field.equals(_SHINGLE) for kind in sets
+        )
+        if not is_whole or not {"ngram", "unit", "seed", HASH} <= set(made):
             raise DataError(f"{path}: a near index without some of its parts\nhint: make it again")
-        return cls(table)
+        told = made.pop(HASH)
+        index = cls(table.replace_schema_metadata({"chaffinch": json.dumps(made)}))
+        if index.hash() != told:
+            raise DataError(f"{path}: damaged, it does not hold what was saved\nhint: make it again")
+        return index
 
     def save(self, path: str | Path) -> None:
-        """Writes the index as an Arrow file, atomically."""
-        with atomic_path(Path(path)) as temporary, pa.ipc.new_file(str(temporary), self.table.schema) as writer:
-            writer.write_table(self.table)
+        """Writes the index as an Arrow file, atomically, with a hash of what is in it."""
+        made = json.loads(self.table.schema.metadata[b"chaffinch"]) | {HASH: self.hash()}
+        table = self.table.replace_schema_metadata({"chaffinch": json.dumps(made)})
+        with atomic_path(Path(path)) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
+            writer.write_table(table)
+
+    def hash(self) -> str:
+        """The hash of what the index was made with, of its ids and of its sets."""
+        made = json.dumps(self.parameters, sort_keys=True)
+        ids = self.table["id"].cast(pa.large_string())
+        return _core.index_hash(f"{self.table.schema.field('id').type} {made}", ids, self.sets())
 
     def merge(self, *others: "NearIndex") -> "NearIndex":
         """All rows of this index and then of the others.
@@ -245,6 +260,16 @@ class NearIndex:
                     f"the index was made with {name}={made[name]!r}, not {value!r}\n"
                     f"hint: give {name}={made[name]!r}, or make the index again"
                 )
+
+
+def _ids(ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = ids.type.value_type if isinstance(ids.type, pa.DictionaryType) else ids.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        # One type, whatever file they are from: indexes merge.
+        return ids.cast(pa.large_string())
+    if pa.types.is_nested(kind) or not (pa.types.is_primitive(kind) or pa.types.is_null(kind)):
+        raise ValueError(f"ids are {ids.type}\nhint: give text or numbers")
+    return ids.cast(kind)
 
 
 def _check(ngram: int, unit: str, seed: int) -> None:

@@ -11,6 +11,10 @@ import pyarrow as pa
 from chaffinch import _core
 from chaffinch.columns import to_labels
 
+FIELDS = {"instruction": "instruction", "input": "input-or-turns", "response": "response"}
+MIN_WORDS, TOP = 20, 20
+CHARACTERS = 600
+
 
 def repeated_spans(
     texts: Any,
@@ -46,9 +50,40 @@ def repeated_spans(
         [{'text': 'say it again', 'words': 3, 'rows': 2}, {'text': 'Say  it', 'words': 2, 'rows': 3}]
     """
     table = to_labels(texts, "texts")
-    if min_rows is None:
-        min_rows = max(10, len(table) // 1000)
+    min_rows = least_rows(len(table)) if min_rows is None else min_rows
     for name, value in (("min_words", min_words), ("min_rows", min_rows), ("top", top)):
         if value < 0:
             raise ValueError(f"{name} is {value}\nhint: give a number that is not negative")
     return pa.table(_core.repeated_spans(table, min_words=min_words, min_rows=min_rows, top=top, threads=threads))
+
+
+def least_rows(rows: int) -> int:
+    """How many of so many rows share what counts as boilerplate: a thousandth, and 10 at least."""
+    return max(10, rows // 1000)
+
+
+def shared_passages(table: pa.Table, rows: Any, *, threads: int | None = None) -> list[dict[str, Any]]:
+    """The longest passages that rows of the store share, for its report.
+
+    Args:
+        table: the store's texts.
+        rows: the row numbers to look at.
+        threads: default all cores.
+
+    Returns:
+        At most 20 for each part (`instruction`, `input`, which is every turn before the last answer of a conversation,
+        and `response`), as `repeated_spans` orders them: part, text (its first 600 characters), words, rows.
+    """
+    found = []
+    for part, field in FIELDS.items():
+        spans = _core.repeated_spans(
+            table,
+            min_words=MIN_WORDS,
+            min_rows=least_rows(len(rows)),
+            top=TOP,
+            field=field,
+            rows=pa.array(rows, pa.uint32()),
+            threads=threads,
+        )
+        found += [{"part": part, **one, "text": one["text"][:CHARACTERS]} for one in pa.table(spans).to_pylist()]
+    return found
