@@ -52,9 +52,7 @@ def held_in(run: Run) -> list[dict[str, Any]]:
     row = evidence["row"].to_numpy()
     in_mixture = np.isin(row, run.alive)
     sources = list(run.rows.ranges)
-    table = evidence.select(["evaluation_set", "removed"]).append_column(
-        "source", pa.array(run.rows.source_codes(row))
-    )
+    table = evidence.select(["evaluation_set", "removed"]).append_column("source", pa.array(run.rows.source_codes(row)))
     table = table.append_column("in_mixture", pa.array(in_mixture))
     groups = table.group_by(["evaluation_set", "source"], use_threads=False).aggregate(
         [([], "count_all"), ("removed", "sum"), ("in_mixture", "sum")]

@@ -80,8 +80,8 @@ class Decisions:
         # A part that removes nothing has no witness to give, and takes none from the others.
         removing = [part for part in parts if len(part.row)]
         if all(part.witness is not None for part in removing):
-            none = np.empty(0, np.uint32)
-            witness = np.concatenate([none, *(part.witness for part in removing if part.witness is not None)])[order]
+            witnesses = [part.witness for part in removing if part.witness is not None]
+            witness = np.concatenate([np.empty(0, np.uint32), *witnesses])[order]
             # One step can remove the witnesses of all before it, so a chain is at most as long as there are
             # steps.
             for _ in parts:

@@ -193,9 +193,7 @@ def self_test(
     return lines
 
 
-def _alone(
-    hidden: list[str], picked: list[dict[str, Any]], spec: Decontaminate, threads: int | None
-) -> list[bool]:
+def _alone(hidden: list[str], picked: list[dict[str, Any]], spec: Decontaminate, threads: int | None) -> list[bool]:
     """Which items are not found with a word before them: too short for that, they count as a whole text only."""
     items = pa.Table.from_pylist(picked, ITEMS)
     texts = pa.array([f"{FOREIGN} {text}" for text in hidden], pa.large_string())

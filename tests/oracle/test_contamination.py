@@ -50,7 +50,13 @@ def plainly(texts: list[str], items: list[Item], ngram: int, min_coverage: float
             if match is not None and match[1] >= min_coverage:
                 matched, coverage, (begin, last) = match
                 start, end = row[begin][1], row[last - 1][2]
-                line = {"row": at, "item": number, "equal_items": first.count(number), "matched_words": matched, "coverage": coverage}
+                line = {
+                    "row": at,
+                    "item": number,
+                    "equal_items": first.count(number),
+                    "matched_words": matched,
+                    "coverage": coverage,
+                }
                 found.append(line | {"start": start, "end": end})
     return found
 

@@ -133,4 +133,6 @@ def test_rows_and_items_that_json_alone_can_hold(folder: Path) -> None:
     assert told(rows, "--against", items, "--out", folder / "clean.jsonl")["kept"] == 1
     rows.write_text(f'{{"messages": {"[" * 9000}1{"]" * 9000}}}\n')
     result = run(rows, "--against", items, "--out", folder / "clean.jsonl")
-    assert (result.exit_code, "recursion depth exceeded" in result.stderr, "\nhint: " in result.stderr) == (1, True, True)
+    assert result.exit_code == 1
+    assert "recursion depth exceeded" in result.stderr
+    assert "\nhint: " in result.stderr

@@ -273,6 +273,13 @@ def test_offsets_that_lead_outside_are_refused(tmp_path):
         cf.NearIndex.load(path)
 
 
+def loaded(path):
+    try:
+        return cf.NearIndex.load(path)
+    except cf.DataError as error:
+        return error
+
+
 def test_a_flipped_bit_anywhere_is_refused_or_changes_nothing(tmp_path):
     path = tmp_path / "kept.index"
     index = build_index([SENTENCE, CHANGED, "short"], ids=["a", None, "c"])
@@ -281,10 +288,9 @@ def test_a_flipped_bit_anywhere_is_refused_or_changes_nothing(tmp_path):
     refused = 0
     for at in range(len(whole)):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
-        try:
-            again = cf.NearIndex.load(path)
-        except cf.DataError as error:
-            assert "\nhint: " in str(error)
+        again = loaded(path)
+        if isinstance(again, cf.DataError):
+            assert "\nhint: " in str(again)
             refused += 1
         else:
             # Padding, or a copy of the schema that nobody reads.

@@ -256,7 +256,9 @@ impl Index {
         let mut hash = Xxh3::new();
         for part in self.parts(entry) {
             hash.update(&part.len().to_le_bytes());
-            part.iter().for_each(|word| hash.update(&word.to_le_bytes()));
+            for word in part {
+                hash.update(&word.to_le_bytes());
+            }
         }
         hash.digest()
     }

@@ -276,7 +276,9 @@ impl Search<'_> {
             found.extend(judge.find(place, &in_row, self.min_coverage));
         }
         let group = self.groups.map_or(0, |groups| groups[row as usize]);
-        found.iter().for_each(|finding| held.add(group, finding.place));
+        for finding in &found {
+            held.add(group, finding.place);
+        }
         Ok(found)
     }
 
