@@ -78,7 +78,7 @@ def deduplicate(
             f"the rows have a column {taken[0]} already\nhint: rename it: it is what the evidence is called"
         )
     if ids is not None and ids not in table.column_names:
-        raise DataError(f"no column {ids!r}\nhint: there is {', '.join(table.column_names)}")
+        raise DataError(f"no column {ids!r}\nhint: there is {', '.join(table.column_names) or 'none'}")
     fields = choose_columns(table, on)
     if near is not None and len(fields) > MOST_COLUMNS:
         raise DataError(
@@ -178,7 +178,7 @@ def _numbers(table: pa.Table, name: str) -> pa.ChunkedArray:
     highest = name not in there and name.startswith("-")
     column = name[1:] if highest else name
     if column not in there:
-        raise DataError(f"no column {column!r}\nhint: there is {', '.join(there)}")
+        raise DataError(f"no column {column!r}\nhint: there is {', '.join(there) or 'none'}")
     try:
         numbers = table[column].cast(pa.float64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

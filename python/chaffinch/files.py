@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ def read_table(path: str | Path) -> pa.Table:
     """
     path = Path(path)
     suffix, packing = _format(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}\nhint: give one that is there")
     if suffix in COLUMNAR:
         failed: list[Exception] = []
         try:
@@ -94,6 +96,22 @@ def check_suffix(path: str | Path) -> None:
         DataError: naming the suffixes there are.
     """
     _format(Path(path))
+
+
+def check_apart(read: Sequence[Path], written: Sequence[Path]) -> None:
+    """Refuses to write a file twice, or over one that is read: what it held would be lost.
+
+    Raises:
+        DataError: naming the file.
+    """
+    inputs = {path.resolve() for path in read}
+    seen: set[Path] = set()
+    for path in written:
+        if path.resolve() in inputs:
+            raise DataError(f"{path} would be written over what is read\nhint: give the output another name")
+        if path.resolve() in seen:
+            raise DataError(f"{path} would be written twice\nhint: give each output its own name")
+        seen.add(path.resolve())
 
 
 def _format(path: Path) -> tuple[str, str | None]:

@@ -34,7 +34,10 @@ def choose_columns(table: pa.Table, on: Sequence[str] = (), parts: Sequence[str]
     texts = [field.name for field in table.schema if _is_text(field)]
     fields = conversation or [name for names in known.values() for name in names] or (texts if len(texts) == 1 else [])
     if not fields:
-        raise DataError(f"no column is known to hold texts\nhint: name it with --on; there is {', '.join(there)}")
+        hint = f"name it with --on; there is {', '.join(there) or 'none'}"
+        if "Instances" in there:
+            hint = "a task of Natural Instructions is one row here; `chaffinch build` reads its instances"
+        raise DataError(f"no column is known to hold texts\nhint: {hint}")
     return fields
 
 
@@ -79,5 +82,5 @@ def values_of(table: pa.Table, name: str) -> list[Any]:
 
 
 def written(value: Any) -> str:
-    """A value as text to search with: a lone surrogate, which JSON may have, is a question mark there."""
-    return str(value).encode(errors="replace").decode()
+    """A value as text to search with: a lone surrogate, which JSON may have, is replacement characters there."""
+    return str(value).encode(errors="surrogatepass").decode(errors="replace")

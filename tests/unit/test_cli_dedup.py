@@ -214,3 +214,36 @@ def test_a_file_without_rows(tmp_path: Path, out: Path) -> None:
     result = run(tmp_path / "rows.parquet", "-o", out, "--removed", tmp_path / "gone.jsonl")
     assert result.exit_code == 0, result.stderr
     assert read(out) == []
+
+
+def test_no_output_is_written_over_what_is_read_or_written(rows: Path, out: Path, tmp_path: Path) -> None:
+    before = rows.read_bytes()
+    index = tmp_path / "." / out.name
+    for options in (
+        ["-o", rows],
+        ["-o", out, "--removed", rows],
+        ["-o", out, "--removed", out],
+        ["-o", out, "--near", 0.8, "--save-index", index, "--id", "id"],
+    ):
+        result = run(rows, *options)
+        assert result.exit_code == 1
+        assert "would be written" in result.stderr
+        assert "\nhint: " in result.stderr
+    assert rows.read_bytes() == before
+    assert not out.exists()
+
+
+def test_a_file_that_is_not_there_has_a_hint(tmp_path: Path, rows: Path, out: Path) -> None:
+    for options in (
+        [tmp_path / "none.jsonl", "-o", out],
+        [rows, "-o", out, "--near", 0.8, "--against", tmp_path / "none"],
+    ):
+        result = run(*options)
+        assert (result.exit_code, "\nhint: " in result.stderr) == (1, True)
+
+
+def test_texts_that_json_alone_can_hold(tmp_path: Path, out: Path) -> None:
+    path = tmp_path / "odd.jsonl"
+    path.write_text('{"messages": [{"content": "a \\ud800 b"}]}\n{"messages": [{"content": "a ? b"}]}\n')
+    assert run(path, "-o", out).exit_code == 0
+    assert out.read_text() == path.read_text()

@@ -55,7 +55,7 @@ def decontaminate(
     from chaffinch.cli.screen import print_json
     from chaffinch.decontamination import decontaminate as run
     from chaffinch.decontamination import load, self_test
-    from chaffinch.files import check_suffix, read_table, write_table
+    from chaffinch.files import check_apart, check_suffix, read_table, write_table
     from chaffinch.recipe.decontaminate import Against, Decontaminate
 
     if list_:
@@ -76,6 +76,8 @@ def decontaminate(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     sets = load(spec, data, Path())
+    if out is not None:
+        check_apart([file, *(Path(name) for name in against)], [out])
     table = read_table(file)
     values: dict[str, Any] = {"file": str(file)}
     if out is not None:

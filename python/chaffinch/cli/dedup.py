@@ -82,12 +82,13 @@ def dedup(
     from chaffinch.cli.progress import shown_progress
     from chaffinch.cli.screen import print_json, warn
     from chaffinch.deduplication import deduplicate
-    from chaffinch.files import check_suffix, read_table, write_table
+    from chaffinch.files import check_apart, check_suffix, read_table, write_table
     from chaffinch.stages.near import NearIndex
 
     for path in (out, removed):
         if path is not None:
             check_suffix(path)
+    check_apart([file], [path for path in (out, removed, save_index) if path is not None])
     table = read_table(file)
     with shown_progress() as progress:
         outcome = deduplicate(

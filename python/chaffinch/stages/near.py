@@ -170,6 +170,8 @@ class NearIndex:
             DataError: no index, one cut short or damaged, or one of another version.
             OSError: it cannot be read.
         """
+        if not Path(path).exists():
+            raise FileNotFoundError(f"no index {path}\nhint: NearIndex.build(...).save(path) makes one")
         try:
             with pa.memory_map(str(path)) as source:
                 table = pa.ipc.open_file(source).read_all()
