@@ -118,7 +118,9 @@ def _format(path: Path) -> tuple[str, str | None]:
     name = Input(path.name, (), 0)
     packing = next((packing for end, packing in PACKING.items() if path.name.lower().endswith(end)), None)
     if name.suffix not in SUFFIXES:
-        raise DataError(f"{path}: {name.suffix or 'no'} suffix that is known\nhint: there are {', '.join(SUFFIXES)}")
+        raise DataError(
+            f"{path}: {name.suffix or 'no suffix'} is no format that is known\nhint: there are {', '.join(SUFFIXES)}"
+        )
     if packing and name.suffix in COLUMNAR:
         raise DataError(f"{path}: {name.suffix} is packed inside\nhint: unpack it, or leave out {path.suffix}")
     return name.suffix, packing

@@ -101,7 +101,11 @@ def test_what_is_wrong_is_told_before_anything_is_written(folder: Path) -> None:
         ((rows, "--against", "gsm9k", "--data", folder, "-o", out), 1, "did you mean gsm8k"),
         ((rows, "--against", "gsm8k/dev", "-o", out), 2, "no split 'dev'"),
         ((rows, "--against", "mmlu", "--data", folder, "-o", out), 1, "hub:mmlu to load it from the hub"),
-        ((rows, "--against", "gsm8k", "--data", folder, "-o", folder / "out.xlsx"), 1, "suffix that is known"),
+        (
+            (rows, "--against", "gsm8k", "--data", folder, "-o", folder / "out.xlsx"),
+            1,
+            ".xlsx is no format that is known",
+        ),
         ((rows, "--against", "gsm8k", "--data", folder), 2, "--out"),
         ((rows, "-o", out), 2, "--against"),
         ((rows, "--against", "gsm8k", "--min-coverage", "nan", "-o", out), 2, "min_coverage"),

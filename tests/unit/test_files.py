@@ -108,7 +108,7 @@ def test_no_rows_and_no_columns(tmp_path: Path) -> None:
         ("a.arrow", b"ARROW1", r"a\.arrow: .*\nhint"),
         ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 1000)[:30], r"a\.jsonl\.gz: .*\nhint: the file is damaged"),
         ("a.jsonl.zst", b"no zstd at all", r"a\.jsonl\.zst: .*\nhint"),
-        ("a.xlsx", b"", r"\.xlsx suffix that is known\nhint: there are \.jsonl"),
+        ("a.xlsx", b"", r"\.xlsx is no format that is known\nhint: there are \.jsonl"),
         ("a.parquet.gz", b"", r"\.parquet is packed inside\nhint"),
     ],
 )

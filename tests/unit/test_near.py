@@ -79,6 +79,7 @@ def test_priority_decides_who_stays():
         ({"priority": [1]}, "priority has 1"),
         ({"priority": pa.array(["a", "b"])}, "hint: give numbers"),
         ({"threads": 0}, "threads is 0"),
+        ({"threads": 100_000}, "threads is 100000, expected 1 to 1024"),
     ],
 )
 def test_wrong_arguments_say_what_is_wrong(options, message):

@@ -11,6 +11,9 @@ use crate::error::{BorderError, Result};
 /// Signals are looked at this often; Ctrl-C has to answer within a second.
 const POLL: Duration = Duration::from_millis(50);
 
+/// As `threads.py` has it: a hundred thousand threads would take minutes to make, and Ctrl-C with them.
+const MOST_THREADS: usize = 1024;
+
 /// Runs `work` on `threads` threads (all cores when `None`) without the GIL.
 ///
 /// `progress` is called with the units done so far, about twenty times a second. A pending signal cancels the work through its
@@ -21,11 +24,11 @@ pub(crate) fn enter<T: Send>(
     progress: Option<&Bound<'_, PyAny>>,
     work: impl FnOnce(&Control) -> Result<T> + Send,
 ) -> PyResult<T> {
-    if threads == Some(0) {
+    if let Some(threads) = threads.filter(|threads| !(1..=MOST_THREADS).contains(threads)) {
         return Err(BorderError::from(Error::OutOfRange {
             name: "threads",
-            value: "0".to_owned(),
-            expected: "at least 1, or None for all cores",
+            value: threads.to_string(),
+            expected: "1 to 1024, or None for all cores",
         })
         .into());
     }
