@@ -96,6 +96,14 @@ def test_why_shows_what_a_rule_only_flags(built: cf.Result, tmp_path: Path) -> N
     assert not (built.out / "flagged.parquet").exists()
 
 
+def test_rules_that_flag_and_find_nothing_say_so(built: cf.Result, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "data" / "a" / "rows.jsonl", [{"instruction": "a b", "output": "c"}])
+    rules = {"near": [{"action": "flag"}, {"on": "prompt", "action": "flag"}], "spans": True}
+    result = cf.build(built.summary["recipe"] | {"dedup": rules}, data=tmp_path / "data", out=tmp_path / "none")
+    assert (result.summary["kept"], result.summary["passages"]) == (1, [])
+    assert pq.read_table(result.out / "flagged.parquet").num_rows == 0
+
+
 def test_a_rule_that_flags_takes_no_witness_from_one_that_removes(built: cf.Result, tmp_path: Path) -> None:
     rules = {"exact": {"on": "response"}, "near": {"on": "prompt", "action": "flag"}}
     result = cf.build(built.summary["recipe"] | {"dedup": rules}, data=tmp_path / "data", out=tmp_path / "both")
