@@ -108,7 +108,7 @@ def test_what_is_wrong_is_told_before_anything_is_written(folder: Path) -> None:
         ),
         ((rows, "--against", "gsm8k", "--data", folder), 2, "--out"),
         ((rows, "-o", out), 2, "--against"),
-        ((rows, "--against", "gsm8k", "--min-coverage", "nan", "-o", out), 2, "min_coverage"),
+        ((rows, "--against", "gsm8k", "--min-coverage", "nan", "-o", out), 2, "--min-coverage"),
         ((rows, "--against", "gsm8k", "--ngram", "0", "-o", out), 2, "--ngram"),
         ((folder / "absent.jsonl", "--against", "gsm8k", "--data", folder, "-o", out), 1, "absent.jsonl"),
     ]:
@@ -140,3 +140,10 @@ def test_rows_and_items_that_json_alone_can_hold(folder: Path) -> None:
     assert result.exit_code == 1
     assert "recursion depth exceeded" in result.stderr
     assert "\nhint: " in result.stderr
+
+
+def test_a_number_out_of_range_is_told_in_a_line(folder: Path) -> None:
+    result = run(folder / "rows.jsonl", "--against", "gsm8k", "-o", folder / "x.jsonl", "--min-coverage", "nan")
+    assert result.exit_code == 2
+    assert "--min-coverage is nan: Input should be" in result.stderr
+    assert "pydantic" not in result.stderr

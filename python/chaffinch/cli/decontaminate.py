@@ -51,6 +51,8 @@ def decontaminate(
     as_json: options.Json = False,
 ) -> None:
     """Removes the rows of a file that hold items of evaluation sets; every column stays."""
+    from pydantic import ValidationError
+
     from chaffinch.cli.progress import shown_progress
     from chaffinch.cli.screen import print_json
     from chaffinch.decontamination import decontaminate as run
@@ -73,8 +75,10 @@ def decontaminate(
             common=common,
             policy="flag" if flag else "remove",
         )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = "--" + str(wrong["loc"][0]).replace("_", "-")
+        raise typer.BadParameter(f"{name} is {wrong['input']}: {wrong['msg']}") from None
     sets = load(spec, data, Path())
     if out is not None:
         check_apart([file, *(Path(name) for name in against)], [out])

@@ -80,6 +80,8 @@ def near_duplicates(
     """
     table = to_texts(texts)
     _check(ngram, unit, seed)
+    if not isinstance(against, NearIndex | None):
+        raise ValueError(f"against is {type(against).__name__}\nhint: NearIndex.load(path) opens a saved index")
     if against is not None:
         against.check(table.column_names, ngram, unit, seed)
     found = pa.table(
@@ -297,10 +299,12 @@ def _thresholds(given: float | Sequence[float] | Mapping[str, float], columns: S
         if unknown or missing:
             problem = f"no column {unknown[0]!r}" if unknown else f"nothing for column {missing[0]!r}"
             raise ValueError(f"min_similarity: {problem}\nhint: the columns are {', '.join(columns)}")
-        return [float(given[name]) for name in columns]
-    if isinstance(given, Sequence):
-        return [float(one) for one in given]
-    return [float(given)] * len(columns)
+        given = [given[name] for name in columns]
+    several: list[Any] = [*given] if isinstance(given, list | tuple) else [given] * len(columns)
+    try:
+        return [float(one) for one in several]
+    except (TypeError, ValueError):
+        raise ValueError(f"min_similarity is {given!r}\nhint: give numbers above 0 and at most 1") from None
 
 
 def ranks(priority: Any, rows: int) -> np.ndarray:
