@@ -31,6 +31,7 @@ __all__ = [
     "rouge_pair",
     "row_ids",
     "row_traces",
+    "score",
     "select",
     "shingle_sets",
     "text_traces",
@@ -247,8 +248,8 @@ def read_batches(
     *,
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
-) -> tuple[int, int, dict[str, int]]:
-    """Reads an Arrow stream into a shard; rows, rejected records and notes."""
+) -> tuple[int, int, int, dict[str, int]]:
+    """Reads an Arrow stream into a shard; rows, rejected records, solved cases and notes."""
 
 def read_files(
     plan: dict[str, Any],
@@ -256,5 +257,18 @@ def read_files(
     *,
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
-) -> list[tuple[int, int, dict[str, int]]]:
-    """Reads files into shards; rows, rejected records and notes of each; progress counts bytes."""
+) -> list[tuple[int, int, int, dict[str, int]]]:
+    """Reads files into shards; rows, rejected records, solved cases and notes of each; progress counts bytes."""
+
+def score(
+    answers: Any,
+    references: Any,
+    measures: Any,
+    *,
+    normal_form: Sequence[str],
+    metric: str,
+    compat: str,
+    threads: int | None = None,
+    progress: _Progress = None,
+) -> _Array:
+    """The score of each answer, null where there is none; measures: 0 nothing, 1 exact match, 2 generation."""

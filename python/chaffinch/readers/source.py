@@ -20,7 +20,7 @@ from chaffinch.readers.unfold import UNFOLD
 from chaffinch.recipe.source import Source
 
 # Part of every cache key: goes up whenever the same file would give another shard.
-READER_VERSION = 3
+READER_VERSION = 4
 
 # The folder of the cache that holds the shards.
 SHARDS = "read"
@@ -46,6 +46,8 @@ class Shard:
         quarantine: Arrow file of the rejected records, None when there are none: file (string), position
             (uint64: line from 1, or index from 0), pointer (string such as `line 12` or `/Instances/3`),
             reason (string), raw (string, at most 500 characters).
+        examples: Arrow file of the solved cases that the input gives beside its rows, None when there are none: task, input,
+            output (string), in the input's order. Of several inputs of equal bytes each names the same file.
         source: the source's name.
         file: the input relative to the data folder, with forward slashes, or `hf:...`.
         file_hash: BLAKE3 of the input's bytes; of several files, of their names and hashes.
@@ -60,6 +62,7 @@ class Shard:
 
     path: Path
     quarantine: Path | None
+    examples: Path | None
     source: str
     file: str
     file_hash: str
@@ -129,8 +132,8 @@ def read_source(
             if _stamp(member) != before[member]:
                 hint = "run again when nothing writes to it"
                 raise DataError(f"{member} changed while it was read\nhint: {hint}")
-        for item, (rows, rejected, notes) in zip(group, outcomes, strict=True):
-            _finish(item, rows, rejected, notes)
+        for item, outcome in zip(group, outcomes, strict=True):
+            _finish(item, *outcome)
         done += sum(item.input.bytes for item in group)
         if progress is not None:
             progress(done)
@@ -205,6 +208,7 @@ def _cached(item: _Work) -> dict[str, Any] | None:
         shard = item.job["output"]
         complete = shard.stat().st_size == summary["shard_bytes"] and ends_well(shard, ARROW_MAGIC)
         complete = complete and (summary["rejected"] == 0 or ends_well(item.job["quarantine"], ARROW_MAGIC))
+        complete = complete and (summary["examples"] == 0 or ends_well(_examples(item), ARROW_MAGIC))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return summary if complete else None
@@ -229,7 +233,8 @@ def _groups(items: list[_Work]) -> Iterator[list[_Work]]:
         yield group
 
 
-Outcome = tuple[int, int, dict[str, int]]
+# Rows, rejected records, solved cases, notes.
+Outcome = tuple[int, int, int, dict[str, int]]
 
 
 def _read(group: list[_Work], threads: int | None, progress: Callable[[int], object] | None) -> list[Outcome]:
@@ -285,7 +290,12 @@ def _quarantined(item: _Work, start: bytes) -> Outcome:
     return 0, 1, {"truncated_file": 1}
 
 
-def _finish(item: _Work, rows: int, rejected: int, notes: dict[str, int]) -> None:
+def _examples(item: _Work) -> Path:
+    path: Path = item.job["output"]
+    return path.with_suffix(".examples.arrow")
+
+
+def _finish(item: _Work, rows: int, rejected: int, examples: int, notes: dict[str, int]) -> None:
     """Writes the summary: the sign that the shard is complete.
 
     The shard itself is not forced to disk, which would take as long as reading it. A killed process loses nothing by
@@ -298,6 +308,7 @@ def _finish(item: _Work, rows: int, rejected: int, notes: dict[str, int]) -> Non
         "file_hash": item.file_hash,
         "rows": rows,
         "rejected": rejected,
+        "examples": examples,
         "notes": notes,
         "shard_bytes": item.job["output"].stat().st_size,
     }
@@ -312,6 +323,7 @@ def _shard(source: Source, item: _Work, *, cached: bool) -> Shard:
     return Shard(
         path=item.job["output"],
         quarantine=item.job["quarantine"] if summary["rejected"] else None,
+        examples=_examples(item) if summary["examples"] else None,
         source=source.name,
         file=item.input.file,
         file_hash=item.file_hash,

@@ -17,6 +17,7 @@ pub mod pack;
 pub mod read;
 pub mod rouge;
 pub mod sample;
+pub mod score;
 pub mod text;
 pub mod traces;
 pub mod words;

@@ -23,6 +23,7 @@ mod read;
 mod read_plan;
 mod rouge;
 mod sample;
+mod score;
 mod shard;
 mod shard_file;
 mod spans;
@@ -61,6 +62,8 @@ mod _core {
     use crate::rouge::{RougePool, rouge, rouge_pair};
     #[pymodule_export]
     use crate::sample::{allocate, select};
+    #[pymodule_export]
+    use crate::score::score;
     #[pymodule_export]
     use crate::spans::repeated_spans;
     #[pymodule_export]

@@ -44,7 +44,7 @@ pub(crate) struct Job {
     delimited: bool,
 }
 
-type Outcome = (u64, u64, BTreeMap<String, u64>);
+type Outcome = (u64, u64, u64, BTreeMap<String, u64>);
 
 /// A file at least this large is read by all threads together, smaller ones by one thread each.
 const LARGE_BYTES: u64 = 64 << 20;
@@ -53,7 +53,7 @@ const UNPACKED: u64 = 8;
 
 /// Reads files into shards and quarantines; `progress` counts the files' bytes.
 ///
-/// Returns rows, rejected records and notes of each file.
+/// Returns rows, rejected records, solved cases and notes of each file.
 #[pyfunction]
 #[pyo3(signature = (plan, jobs, *, threads=None, progress=None))]
 pub(crate) fn read_files(
@@ -170,7 +170,7 @@ fn outcome(plan: &SourcePlan, summary: Summary) -> Outcome {
     if summary.duplicate_ids > 0 {
         notes.insert("duplicate_id".to_owned(), summary.duplicate_ids);
     }
-    (summary.rows, summary.rejected, notes)
+    (summary.rows, summary.rejected, summary.examples, notes)
 }
 
 /// The batches of an Arrow stream, as lines of JSON.
@@ -274,7 +274,9 @@ impl FileReader<'_> {
     ) -> Result<()> {
         if kind == Kind::NaturalInstructions && document.is_one_sound_block() {
             let mut builder = ShardBuilder::new(self.plans.source(), &self.job.file, Place::Instance);
-            if natural::read_in_one_pass(document, self.plans.of(kind), self.task, &mut builder) {
+            let plan = self.plans.of(kind);
+            if let Some(examples) = natural::read_in_one_pass(document, plan, self.task, &mut builder) {
+                writer.write_examples(self.task, &examples)?;
                 return writer.write(builder.finish());
             }
         }
@@ -282,8 +284,9 @@ impl FileReader<'_> {
         let (mut facts, mut problem) = (Facts::default(), None);
         let mut blocks = match (kind, container) {
             (Kind::NaturalInstructions, _) => {
-                let natural::Document { facts: header, instances, problem: unfit, broken } =
+                let natural::Document { facts: header, instances, examples, problem: unfit, broken } =
                     natural::document(document);
+                writer.write_examples(self.task, &examples)?;
                 (place, facts, problem) = (Place::Instance, header, unfit);
                 ElementBlocks::of_records(document, instances, broken)
             }

@@ -14,13 +14,13 @@ use crate::error::{BorderError, Result};
 use crate::{answer, door};
 
 /// References of rows: one text, or a list of them. A null is no reference.
-enum ReferenceColumn {
+pub(crate) enum ReferenceColumn {
     One(TextColumn),
     Many(Chunks<ListArray>),
 }
 
 impl ReferenceColumn {
-    fn new(chunks: Vec<ArrayRef>) -> Result<Self> {
+    pub(crate) fn new(chunks: Vec<ArrayRef>) -> Result<Self> {
         let is_list = |chunk: &ArrayRef| {
             matches!(
                 chunk.data_type(),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::builder::{FixedSizeBinaryBuilder, StringBuilder, StringViewBuilder, UInt64Builder};
-use arrow_array::{ArrayRef, ListArray, RecordBatch, StructArray};
+use arrow_array::{ArrayRef, ListArray, RecordBatch, StringArray, StructArray};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use chaffinch_core::hash::{self, ContentHash};
 use chaffinch_core::read::scan::excerpt;
-use chaffinch_core::read::{Note, Reject, Row, Sink, optional_hash};
+use chaffinch_core::read::{Example, Note, Reject, Row, Sink, optional_hash};
 
 const BATCH_ROWS: usize = 65_536;
 const BATCH_BYTES: usize = 64 << 20;
@@ -60,6 +60,22 @@ pub(crate) static QUARANTINE: LazyLock<SchemaRef> = LazyLock::new(|| {
         text("raw"),
     ]))
 });
+
+/// The schema of the solved cases that a file gives beside its rows.
+pub(crate) static EXAMPLES: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let text = |name: &str| Field::new(name, DataType::Utf8, false);
+    Arc::new(Schema::new(vec![text("task"), text("input"), text("output")]))
+});
+
+/// The solved cases of a task as a batch.
+pub(crate) fn examples(task: &str, examples: &[Example]) -> RecordBatch {
+    let column = |text: fn(&Example) -> &str| -> ArrayRef {
+        Arc::new(examples.iter().map(|one| Some(text(one))).collect::<StringArray>())
+    };
+    let tasks: ArrayRef = Arc::new(StringArray::from(vec![task; examples.len()]));
+    let columns = vec![tasks, column(|one| &one.input), column(|one| &one.output)];
+    RecordBatch::try_new(EXAMPLES.clone(), columns).expect("the columns were built side by side")
+}
 
 /// A text column that holds a text repeated by neighbouring rows once.
 #[derive(Default)]

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, Schema};
-use chaffinch_core::read::Note;
+use chaffinch_core::read::{Example, Note};
 
 use crate::decompress::at;
 use crate::error::{BorderError, Result};
-use crate::shard::{Parsed, QUARANTINE, ROWS};
+use crate::shard::{EXAMPLES, Parsed, QUARANTINE, ROWS, examples};
 
 static TEMPORARY: AtomicU64 = AtomicU64::new(0);
 
@@ -85,6 +85,7 @@ pub(crate) struct ShardWriter {
     rows: ArrowFile,
     quarantine: Option<ArrowFile>,
     quarantine_path: PathBuf,
+    examples_path: PathBuf,
     ids: Vec<u64>,
     pub(crate) summary: Summary,
 }
@@ -94,6 +95,7 @@ pub(crate) struct ShardWriter {
 pub(crate) struct Summary {
     pub(crate) rows: u64,
     pub(crate) rejected: u64,
+    pub(crate) examples: u64,
     pub(crate) duplicate_ids: u64,
     pub(crate) notes: BTreeMap<Note, u64>,
 }
@@ -104,6 +106,7 @@ impl ShardWriter {
             rows: ArrowFile::create(output, &ROWS)?,
             quarantine: None,
             quarantine_path: quarantine.to_owned(),
+            examples_path: output.with_extension("examples.arrow"),
             ids: Vec::new(),
             summary: Summary::default(),
         })
@@ -128,6 +131,17 @@ impl ShardWriter {
             *self.summary.notes.entry(note).or_default() += count;
         }
         Ok(())
+    }
+
+    /// Writes the solved cases that the file gives for `task` beside its rows; at most once.
+    pub(crate) fn write_examples(&mut self, task: &str, found: &[Example]) -> Result<()> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        self.summary.examples = found.len() as u64;
+        let mut file = ArrowFile::create(&self.examples_path, &EXAMPLES)?;
+        file.write(&examples(task, found))?;
+        file.finish()
     }
 
     /// Makes the files appear, the quarantine first: whoever sees the rows sees it too.

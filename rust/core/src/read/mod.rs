@@ -15,6 +15,7 @@ pub mod delimited;
 pub mod detect;
 pub mod edit;
 mod entries;
+mod examples;
 pub mod fields;
 mod meta;
 pub mod natural;
@@ -22,6 +23,7 @@ mod plain;
 pub mod rows;
 pub mod scan;
 
+pub use examples::Example;
 pub use meta::meta_field;
 
 use crate::hash::{self, ContentHash};

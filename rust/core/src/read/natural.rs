@@ -7,6 +7,7 @@ use memchr::memmem;
 
 use super::cut::{ArrayCutter, Progress, Record, TRUNCATED};
 use super::entries::{Entries, Value};
+use super::examples::{self, Example};
 use super::fields::{Column, Fields, Layout};
 use super::rows::{Plan, RowReader};
 use super::scan::{skip_space, string_end, value_end};
@@ -19,6 +20,8 @@ pub struct Document {
     pub facts: Facts,
     /// Its instances.
     pub instances: Vec<Record>,
+    /// The solved cases that it gives beside them.
+    pub examples: Vec<Example>,
     /// Why none of its instances can be a row.
     pub problem: Option<&'static str>,
     /// Where it stops making sense: the index of the instance that would have come, the first byte that is lost, and why.
@@ -65,12 +68,12 @@ pub fn document(data: &[u8]) -> Document {
     document
 }
 
-/// Reads a file in one pass instead of cutting it first, at about half the cost; whether that was possible.
+/// Reads a file in one pass instead of cutting it first, at about half the cost, and gives its solved cases, where that was possible.
 ///
 /// Only what follows `Instances` can change the rows afterwards, and in practice that is the licence, close to the end of the file:
 /// it is looked for there, and compared with what the whole file turns out to say. When it is something else, or anything is wrong
-/// with the file, the answer is no: what `sink` was given is void, and [`document`] tells the whole story.
-pub fn read_in_one_pass(data: &[u8], plan: &Plan, task: &str, sink: &mut impl Sink) -> bool {
+/// with the file, the answer is `None`: what `sink` was given is void, and [`document`] tells the whole story.
+pub fn read_in_one_pass(data: &[u8], plan: &Plan, task: &str, sink: &mut impl Sink) -> Option<Vec<Example>> {
     let mut document = Document::default();
     let mut header = Header::default();
     let mut assumed = None;
@@ -85,7 +88,8 @@ pub fn read_in_one_pass(data: &[u8], plan: &Plan, task: &str, sink: &mut impl Si
         Ok(end)
     };
     let walked = walk(data, &mut document, &mut header, read);
-    walked.is_ok() && document.problem.is_none() && assumed == Some(header.facts())
+    let sound = walked.is_ok() && document.problem.is_none() && assumed == Some(header.facts());
+    sound.then_some(document.examples)
 }
 
 /// The index behind the array, or `None` when an element is no whole object.
@@ -150,7 +154,9 @@ fn walk(
             if key == "Instances" {
                 return lost(document, at, "Instances is not a list");
             }
-            if let Err(problem) = header.take(key, &data[start..end]) {
+            if matches!(key, examples::KEY | examples::OLD_KEY) {
+                document.examples = examples::positive(key, &data[start..end]);
+            } else if let Err(problem) = header.take(key, &data[start..end]) {
                 document.problem = document.problem.or(Some(problem));
             }
             end
@@ -297,7 +303,8 @@ mod tests {
             let text = format!("{{{before}, {instances}, {behind}}}");
             let (data, plan, mut once, mut twice) =
                 (text.as_bytes(), plan(), Collected::default(), Collected::default());
-            assert_eq!(read_in_one_pass(data, &plan, "task1", &mut once), possible, "{text}");
+            let examples = read_in_one_pass(data, &plan, "task1", &mut once);
+            assert_eq!(examples.is_some(), possible, "{text}");
             if possible {
                 let document = document(data);
                 let mut rows = RowReader::new(&plan, &document.facts, "task1");
@@ -305,6 +312,7 @@ mod tests {
                     rows.read(data, record, &mut twice);
                 }
                 assert_eq!(once.0, twice.0, "{text}");
+                assert_eq!(examples, Some(document.examples), "{text}");
                 assert!(once.0.len() >= 4, "{text}");
             }
         }

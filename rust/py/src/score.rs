@@ -1,0 +1,77 @@
+//! Border of `chaffinch_core::score`.
+
+use arrow_array::Float64Array;
+use arrow_array::types::UInt8Type;
+use chaffinch_core::Error;
+use chaffinch_core::rouge::{Compat, Metric};
+use chaffinch_core::score::{Answers, Form, Measure, score as measure};
+use pyo3::prelude::*;
+use pyo3_arrow::{PyArray, PyChunkedArray};
+
+use crate::columns::{TextColumn, numbers};
+use crate::error::{BorderError, Result};
+use crate::rouge::ReferenceColumn;
+use crate::{answer, door};
+
+/// The score of each answer, null where there is none. `measures`: 0 nothing, 1 exact match, 2 generation.
+#[pyfunction]
+#[pyo3(signature = (answers, references, measures, *, normal_form, metric, compat, threads=None, progress=None))]
+#[expect(clippy::too_many_arguments, reason = "they are Python keywords")]
+#[expect(clippy::needless_pass_by_value, reason = "a list from Python comes as a Vec")]
+pub(crate) fn score(
+    py: Python<'_>,
+    answers: PyChunkedArray,
+    references: PyChunkedArray,
+    measures: PyArray,
+    normal_form: Vec<String>,
+    metric: &str,
+    compat: &str,
+    threads: Option<usize>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<PyArray> {
+    let compat = Compat::parse(compat).map_err(BorderError::from)?;
+    let metric = Metric::parse(metric, compat).map_err(BorderError::from)?;
+    let form = form(&normal_form)?;
+    let measures = numbers::<UInt8Type>("measures", measures)?;
+    let scores = door::enter(py, threads, progress, |control| {
+        let measures: Vec<Measure> = measures
+            .values()
+            .iter()
+            .map(|code| match code {
+                1 => Measure::ExactMatch,
+                2 => Measure::Generation,
+                _ => Measure::Nothing,
+            })
+            .collect();
+        let spec = Answers {
+            answers: &TextColumn::from_python(answers)?,
+            references: &ReferenceColumn::new(references.into_inner().0)?,
+            measures: &measures,
+            form,
+            metric,
+            compat,
+        };
+        Ok(measure(&spec, control)?)
+    })?;
+    Ok(PyArray::from_array_ref(answer::array(Float64Array::from(scores))))
+}
+
+fn form(names: &[String]) -> Result<Form> {
+    let mut form = Form::default();
+    for name in names {
+        match name.as_str() {
+            "strip" => form.is_stripped = true,
+            "lowercase" => form.is_lowercase = true,
+            "no-full-stops" => form.is_without_full_stops = true,
+            _ => {
+                return Err(Error::OutOfRange {
+                    name: "normal_form",
+                    value: name.clone(),
+                    expected: "`strip`, `lowercase` and `no-full-stops`",
+                }
+                .into());
+            }
+        }
+    }
+    Ok(form)
+}
