@@ -91,7 +91,7 @@ def load(path: Path) -> Decisions | None:
     if found is None:
         return None
     table, more = found
-    tables = {}
+    tables: dict[str, Any] = {}
     for name in _TABLES:
         kept = load_table(_beside(path, name)) if more.get(name) else None
         if more.get(name) and kept is None:

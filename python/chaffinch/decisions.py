@@ -28,6 +28,7 @@ class Decisions:
         findings: an Arrow table of what was found, with a column `row`, where the stage has more to say than a score.
         columns: an Arrow table with a row for each of the store's, in its order: what later stages see beside the
             store's own columns. Only rows that the stage was given have values.
+        lasting: whether another run would decide the same; not where an answer failed that may come another time.
     """
 
     row: Rows
@@ -40,6 +41,7 @@ class Decisions:
     evidences: list[str] = field(default_factory=list)
     findings: Any = None
     columns: Any = None
+    lasting: bool = True
 
     @classmethod
     def none(cls) -> Self:

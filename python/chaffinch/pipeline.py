@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from chaffinch import cache, evaluation_sets, readers
+from chaffinch import cache, evaluation_sets, readers, score
 from chaffinch.decisions import Decisions
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.output import check_not_own
@@ -129,6 +129,7 @@ class Run:
             "clean": self._clean,
             "dedup": self._dedup,
             "decontaminate": self._decontaminate,
+            "score": self._score,
             "sample": self._sample,
         }
         self._paths = kept_decisions(recipe, self.shards, self.data, self.cache)
@@ -146,11 +147,14 @@ class Run:
     def _step(self, name: str, path: Path, run: Callable[[np.ndarray], Decisions]) -> None:
         started = time.perf_counter()
         self.progress.start(name, len(self.alive), "rows")
-        decisions = cache.load(path)
+        # What follows from answers that may still come is neither kept nor mistaken for what was.
+        lasting = all(step.decisions.lasting for step in self.steps)
+        decisions = cache.load(path) if lasting else None
         cached = decisions is not None
         if decisions is None:
             decisions = run(self.alive)
-            cache.save(path, decisions)
+            if lasting and decisions.lasting:
+                cache.save(path, decisions)
         rows_in = len(self.alive)
         self.alive = decisions.check(self.alive)
         if decisions.columns is not None:
@@ -188,6 +192,18 @@ class Run:
         assert self.recipe.decontaminate is not None
         sets = [(one.name, evaluation_sets.items(one)) for one in _evaluation_sets(self.recipe, self.data)[0]]
         return decontaminate.run(self.rows, alive, self.recipe.decontaminate, sets, **self._watch())
+
+    def _score(self, alive: np.ndarray) -> Decisions:
+        assert self.recipe.score is not None
+        return score.run(
+            self.rows,
+            alive,
+            self.recipe.score,
+            self.recipe.seed,
+            self.cache,
+            threads=self.threads,
+            progress=self.progress,
+        )
 
     def _sample(self, alive: np.ndarray) -> Decisions:
         decisions, strata = sample.run(self.rows.table, alive, self.recipe.sample, self.recipe.seed, **self._watch())
@@ -251,13 +267,15 @@ def kept_decisions(recipe: Recipe, shards: list[readers.Shard], data: Path, fold
         "clean": None,
         "dedup": [source.name for source in recipe.sources],
         "decontaminate": [evaluation_sets.state(one) for one in _evaluation_sets(recipe, data)[0]],
+        "score": [recipe.seed, score.identity(recipe.score, folder)] if recipe.score else None,
         "sample": recipe.seed,
     }
     key = cache.key_of(DECISIONS_VERSION, [shard.path.name for shard in shards])
     paths = {}
     for name in recipe.stages():
         if name in more:
-            key = cache.key_of(key, name, _json(getattr(recipe, name)), more[name])
+            part = recipe.score.beside_answerer() if name == "score" and recipe.score else _json(getattr(recipe, name))
+            key = cache.key_of(key, name, part, more[name])
             paths[name] = decisions_folder(folder) / f"{key}.arrow"
     return paths
 

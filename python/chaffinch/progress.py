@@ -18,6 +18,9 @@ class Progress(Protocol):
     def advance(self, done: int) -> None:
         """So many units are done since the stage's start: an absolute count that never falls."""
 
+    def note(self, text: str) -> None:
+        """How the stage under way goes, in a few words: its speed and the time left."""
+
     def finish(self, rows_out: int, removed: int) -> None:
         """The stage is done: so many rows go on, so many went."""
 
@@ -29,6 +32,9 @@ class NoProgress:
         """Nothing."""
 
     def advance(self, done: int) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
         """Nothing."""
 
     def finish(self, rows_out: int, removed: int) -> None:

@@ -105,6 +105,12 @@ class Rows:
         ends = np.array([end for _, end in self.ranges.values()], np.int64)
         return np.searchsorted(ends, rows, side="right").astype(np.int32)
 
+    def codes(self, columns: list[str], *, threads: int | None = None) -> np.ndarray:
+        """Which combination of values each row of the store has in these columns, as uint32."""
+        codes = pa.array(_core.factorize(self.table.select(columns), threads=threads)[0])
+        made: np.ndarray = codes.to_numpy()
+        return made
+
     def classes(self, rows: np.ndarray, conversation: Any) -> Any:
         """The class of each row: what the recipe says of its source, else `conversation` or `instruction`."""
         declared = pa.array(self._classes, pa.string()).take(pa.array(self.source_codes(rows)))

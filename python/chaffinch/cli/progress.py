@@ -51,14 +51,14 @@ class PlainProgress:
     def __init__(self, stream: TextIO, seconds_between_lines: float = SECONDS_BETWEEN_LINES) -> None:
         self._stream = stream
         self._between = seconds_between_lines
-        self._stage, self._total, self._unit = "", None, ""
+        self._stage, self._total, self._unit, self._note = "", None, "", ""
         self._started = self._last = 0.0
 
     _total: int | None
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """See `Progress.start`."""
-        self._stage, self._total, self._unit = stage, total, unit
+        self._stage, self._total, self._unit, self._note = stage, total, unit, ""
         self._started = self._last = perf_counter()
 
     def advance(self, done: int) -> None:
@@ -66,7 +66,11 @@ class PlainProgress:
         now = perf_counter()
         if now - self._last >= self._between:
             self._last = now
-            self._write(amount(done, self._total, self._unit))
+            self._write(", ".join(filter(None, [amount(done, self._total, self._unit), self._note])))
+
+    def note(self, text: str) -> None:
+        """See `Progress.note`."""
+        self._note = text
 
     def finish(self, rows_out: int, removed: int) -> None:
         """See `Progress.finish`."""
@@ -96,16 +100,21 @@ class BarProgress:
         )
         self._task = TaskID(0)
         self._total: int | None = None
-        self._unit = ""
+        self._unit = self._note = ""
 
     def start(self, stage: str, total: int | None, unit: str) -> None:
         """See `Progress.start`."""
-        self._total, self._unit = total, unit
+        self._total, self._unit, self._note = total, unit, ""
         self._task = self.live.add_task(stage, total=total, note="")
 
     def advance(self, done: int) -> None:
         """See `Progress.advance`."""
-        self.live.update(self._task, completed=done, note=amount(done, self._total, self._unit))
+        said = ", ".join(filter(None, [amount(done, self._total, self._unit), self._note]))
+        self.live.update(self._task, completed=done, note=said)
+
+    def note(self, text: str) -> None:
+        """See `Progress.note`."""
+        self._note = text
 
     def finish(self, rows_out: int, removed: int) -> None:
         """See `Progress.finish`."""

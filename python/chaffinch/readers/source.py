@@ -46,8 +46,8 @@ class Shard:
         quarantine: Arrow file of the rejected records, None when there are none: file (string), position
             (uint64: line from 1, or index from 0), pointer (string such as `line 12` or `/Instances/3`),
             reason (string), raw (string, at most 500 characters).
-        examples: Arrow file of the solved cases that the input gives beside its rows, None when there are none: task, input,
-            output (string), in the input's order. Of several inputs of equal bytes each names the same file.
+        examples: Arrow file of the solved cases that the input gives beside its rows, None when there are none: task,
+            input, output (string), in the input's order. Of several inputs of equal bytes each names the same file.
         source: the source's name.
         file: the input relative to the data folder, with forward slashes, or `hf:...`.
         file_hash: BLAKE3 of the input's bytes; of several files, of their names and hashes.

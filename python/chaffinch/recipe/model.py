@@ -10,6 +10,7 @@ from chaffinch.recipe.dedup import Dedup
 from chaffinch.recipe.format import Format
 from chaffinch.recipe.provenance import Provenance
 from chaffinch.recipe.sample import Sample
+from chaffinch.recipe.score import Score
 from chaffinch.recipe.select import SelectStep
 from chaffinch.recipe.source import Source, Strict
 
@@ -45,7 +46,7 @@ class Recipe(Strict):
     clean: Clean = Clean()
     dedup: Dedup = Dedup()
     decontaminate: Decontaminate | None = None
-    score: dict[str, Any] | None = Field(default=None, description="kept for the version that has this stage")
+    score: Score | None = None
     bucket: dict[str, Any] | None = Field(default=None, description="kept for the version that has this stage")
     sample: Annotated[list[Sample], Steps] = []
     format: Format = Format()
@@ -74,6 +75,7 @@ class Recipe(Strict):
             *(("clean.lengths.sources", rule.sources) for rule in self.clean.lengths),
             *(("clean.forbid.sources", rule.sources) for rule in self.clean.forbid),
             ("provenance.except", self.provenance.except_sources if self.provenance else None),
+            ("score.sources", self.score.sources if self.score else None),
             ("decontaminate.except", self.decontaminate.except_sources if self.decontaminate else None),
         ]
         for where, sources in named:
@@ -97,7 +99,7 @@ class Recipe(Strict):
 
     def unfilled(self) -> list[str]:
         """The stages that the recipe asks for and this version does not have."""
-        return [stage for stage in self.stages() if stage in {"score", "bucket"}]
+        return [stage for stage in self.stages() if stage in {"bucket"}]
 
     def json_values(self) -> dict[str, Any]:
         """The recipe as plain JSON values, defaults included, for manifests and cache keys."""

@@ -1,7 +1,7 @@
 """What a recipe says about a model's few-shot answers and how they are measured."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
 
@@ -20,7 +20,9 @@ class Transformers(Strict):
     kind: Literal["transformers"] = "transformers"
     model: str = Field(min_length=1, description="a folder, or the name of a model of the hub")
     revision: str | None = Field(default=None, description="of a model of the hub: branch, tag or commit")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(default="auto", description="auto: the model's own")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="auto: the model's own"
+    )
     load_in_4bit: StrictBool = Field(default=False, description="NF4 weights, by bitsandbytes")
     device: str = Field(default="auto", description="auto: a GPU where there is one; else `cpu`, `cuda:1`")
     batch_tokens: StrictInt = Field(default=16_384, ge=1, description="prompt, padding and answer of a whole batch")
@@ -102,3 +104,7 @@ class Score(Strict):
     ends_at: str = Field(default="\n\n", min_length=1, description="the answer is the text before it")
     exact_match: ExactMatch = ExactMatch()
     generation: Generation = Generation()
+
+    def beside_answerer(self) -> dict[str, Any]:
+        """All but who answers, as JSON values: how fast or from where a model answers changes no answer."""
+        return self.model_dump(mode="json", exclude={"answerer"})

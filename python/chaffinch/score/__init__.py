@@ -1,0 +1,11 @@
+"""Few-shot answers and how good they are: the score stage.
+
+`prompts` are built, `asking` puts those that `store` has no answer to before an answerer (`nearest`, `local` or
+`served`), and `stages.score` measures what came back. torch is imported in `local` alone,
+once there is a question.
+"""
+
+from chaffinch.score.asking import identity, unanswered
+from chaffinch.score.run import run
+
+__all__ = ["identity", "run", "unanswered"]

@@ -1,0 +1,163 @@
+"""A causal language model, run here by transformers."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from chaffinch.errors import DataError, RecipeError
+from chaffinch.readers.hashes import file_hashes
+from chaffinch.recipe.score import Score, Transformers
+from chaffinch.score.protocol import Batch, before, identity
+
+HINT = "hint: pip install 'chaffinch[train]' brings torch and transformers"
+
+# The files of a folder that a model or its tokenizer is read from.
+PARTS = (".json", ".safetensors", ".bin", ".model", ".txt", ".jinja")
+
+
+def model_identity(spec: Transformers, score: Score, cache: Path) -> dict[str, Any]:
+    """What the model's answers depend on: its files, or its commit on the hub, and how it is run.
+
+    Raises:
+        DataError: the model is not there.
+        RecipeError: the hub's client is needed and missing.
+    """
+    run: dict[str, Any] = {"dtype": spec.dtype, "load_in_4bit": spec.load_in_4bit}
+    run |= {"max_new_tokens": score.max_new_tokens, "ends_at": score.ends_at}
+    folder = Path(spec.model)
+    if folder.is_dir():
+        files = sorted(path for path in folder.iterdir() if path.suffix in PARTS and path.is_file())
+        if not any(path.name == "config.json" for path in files):
+            raise DataError(f"{folder} has no config.json\nhint: a model's folder is what save_pretrained writes")
+        hashes = file_hashes(files, cache)
+        return identity("transformers", files=[[path.name, hashes[path]] for path in files], **run)
+    return identity("transformers", model=spec.model, commit=_commit(spec), **run)
+
+
+def _commit(spec: Transformers) -> str:
+    """The commit that a model of the hub is at; where the hub cannot be reached, the one that was fetched before."""
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise RecipeError(
+            f"score.answerer: {spec.model} is no folder, and models of the hub need more\n{HINT}"
+        ) from None
+    try:
+        return Path(huggingface_hub.hf_hub_download(spec.model, "config.json", revision=spec.revision)).parent.name
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"score.answerer: no model {spec.model!r}: {str(error).splitlines()[0]}\n"
+            "hint: give a folder, or the name of a model of the hub that can be reached or was fetched before"
+        ) from None
+
+
+class LocalModel:
+    """Answers greedily, in batches of prompts of like length.
+
+    Args:
+        spec: which model, and how it is run.
+        score: when an answer ends.
+        commit: of a model of the hub.
+    """
+
+    def __init__(self, spec: Transformers, score: Score, commit: str | None) -> None:
+        try:
+            import torch
+            import transformers
+        except ImportError as error:
+            raise RecipeError(f"score.answerer: kind transformers needs {error.name}\n{HINT}") from None
+        self._torch, self._transformers = torch, transformers
+        self._spec, self._score = spec, score
+        device = spec.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        options: dict[str, Any] = {"dtype": spec.dtype if spec.dtype == "auto" else getattr(torch, spec.dtype)}
+        if spec.load_in_4bit:
+            options["quantization_config"] = transformers.BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+            )
+        # Code that comes with a model is never run: that is the default, said aloud.
+        where: dict[str, Any] = {"revision": commit, "trust_remote_code": False}
+        try:
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(spec.model, padding_side="left", **where)
+            self._model = transformers.AutoModelForCausalLM.from_pretrained(
+                spec.model, device_map=device, **options, **where
+            ).eval()
+        except (OSError, ValueError, ImportError, RuntimeError) as error:
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise DataError(
+                f"score.answerer: {spec.model} cannot be loaded: {first}\n"
+                "hint: it has to be a causal language model in transformers' own format, without code of its own"
+            ) from error
+        ends = self._model.generation_config.eos_token_id or self._tokenizer.eos_token_id
+        if self._tokenizer.pad_token_id is None:
+            self._tokenizer.pad_token_id = ends[0] if isinstance(ends, list) else ends or 0
+        # The model's own defaults may sample or punish repetition; here the likeliest token is taken.
+        self._model.generation_config = transformers.GenerationConfig(
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=score.max_new_tokens,
+            eos_token_id=ends,
+            pad_token_id=self._tokenizer.pad_token_id,
+            use_cache=True,
+        )
+        config = self._model.config.get_text_config()
+        self._most = getattr(config, "max_position_embeddings", None) or 1 << 62
+
+    def complete(self, prompts: Sequence[str]) -> Iterator[Batch]:
+        """See `Model.complete`."""
+        lengths = [len(ids) for ids in self._tokenizer(list(prompts), padding=False)["input_ids"]] if prompts else []
+        new = self._score.max_new_tokens
+        too_long = {
+            at: f"the prompt has {length:,} tokens, and with {new} more than the model's {self._most:,}"
+            for at, length in enumerate(lengths)
+            if length + new > self._most
+        }
+        if too_long:
+            yield Batch(refused=too_long)
+        # The longest first: what does not fit into the memory is found out at once.
+        left = sorted((at for at in range(len(prompts)) if at not in too_long), key=lambda at: (-lengths[at], at))
+        while left:
+            count = max(1, self._spec.batch_tokens // (lengths[left[0]] + new))
+            some, left = left[:count], left[count:]
+            yield from self._answer(prompts, some)
+
+    def _answer(self, prompts: Sequence[str], some: list[int]) -> Iterator[Batch]:
+        try:
+            yield self._generate(prompts, some)
+        except self._torch.OutOfMemoryError:
+            self._torch.cuda.empty_cache()
+            if len(some) == 1:
+                yield Batch(failed={some[0]: "it does not fit into the device's memory"})
+                return
+            half = len(some) // 2
+            yield from self._answer(prompts, some[:half])
+            yield from self._answer(prompts, some[half:])
+
+    def _generate(self, prompts: Sequence[str], some: list[int]) -> Batch:
+        asked = self._tokenizer([prompts[at] for at in some], padding=True, return_tensors="pt")
+        asked = {name: asked[name].to(self._model.device) for name in ("input_ids", "attention_mask")}
+        behind = asked["input_ids"].shape[1]
+        with self._torch.inference_mode():
+            found = self._model.generate(**asked, stopping_criteria=[self._ended(behind)])
+        written = found[:, behind:]
+        texts = self._decode(written)
+        answers = {at: before(text, self._score.ends_at) for at, text in zip(some, texts, strict=True)}
+        tokens = int(asked["attention_mask"].sum()) + written.numel()
+        return Batch(answers=answers, tokens=tokens)
+
+    def _decode(self, tokens: Any) -> list[str]:
+        decode = self._tokenizer.batch_decode
+        texts: list[str] = decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return texts
+
+    def _ended(self, behind: int) -> Any:
+        """Which answers have come to their end mark: the last few tokens say it, for every token is looked at."""
+        # A token writes at least a byte, but the special ones.
+        tail = len(self._score.ends_at.encode()) + 4
+
+        def ended(ids: Any, scores: Any, **more: Any) -> Any:  # noqa: ARG001 - transformers calls it so
+            texts = self._decode(ids[:, max(behind, ids.shape[1] - tail) :])
+            return self._torch.tensor([self._score.ends_at in text for text in texts], device=ids.device)
+
+        return ended
