@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chaffinch import cache
+from chaffinch import cache, score
 from chaffinch.contaminated import held_in
 from chaffinch.output import DATA
 from chaffinch.pipeline import TOLD_APART, Run, Step, quarantine_reasons
@@ -176,6 +176,8 @@ def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
     for done in run.steps:
         if done.stage == "dedup":
             warnings += dedup.warnings(done.decisions.notes, done.rows_in)
+        if done.stage == "score":
+            warnings += score.warnings(done.decisions.notes)
     if not len(run.alive):
         warnings.append("the mixture is empty: every row was removed")
     if missing := run.missing_sets():

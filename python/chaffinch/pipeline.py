@@ -118,8 +118,12 @@ class Run:
             hint = f"{quarantine} says why each was bad" if rejected else "look at `files:` of the recipe's sources"
             raise DataError(f"no source has a single row\nhint: {hint}")
 
-    def decide(self) -> None:
-        """Runs every choosing stage of the recipe over the rows still in; what is in the cache is not decided again."""
+    def decide(self, until: str | None = None) -> None:
+        """Runs every choosing stage of the recipe over the rows still in; what is in the cache is not decided again.
+
+        Args:
+            until: the last stage to run; default all.
+        """
         recipe, rows = self.recipe, self.rows
         self.marks = provenance.origins(rows, recipe.sources)
         self.alive = np.arange(len(rows), dtype=np.uint32)
@@ -138,6 +142,8 @@ class Run:
             self._step(name, path, runs[name])
             if name == "provenance" and (found := self._traces(alive)) is not None:
                 self.marks = provenance.with_traces(self.marks, found)
+            if name == until:
+                break
         cache.prune(decisions_folder(self.cache))
 
     def in_order(self) -> np.ndarray:

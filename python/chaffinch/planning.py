@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from chaffinch import readers
+from chaffinch import readers, score
 from chaffinch.output import WORK
-from chaffinch.pipeline import check_names, kept_decisions
+from chaffinch.pipeline import Run, check_names, kept_decisions
+from chaffinch.progress import NoProgress
 from chaffinch.recipe.load import load_recipe
 from chaffinch.recipe.model import Recipe
 
@@ -37,6 +38,8 @@ class Plan:
 
     Attributes:
         decided: the stages whose decisions an earlier build has taken already; none as long as there is a file to read.
+        questions: answers still to be asked of the score stage's model; None where that is not known yet, because a
+            stage before it has not decided, or there is no such stage.
         unfilled: the stages that this version does not have.
     """
 
@@ -44,6 +47,7 @@ class Plan:
     sources: list[PlannedSource]
     stages: list[str]
     decided: list[str]
+    questions: int | None
     unfilled: list[str]
 
     def summary(self) -> dict[str, Any]:
@@ -54,6 +58,7 @@ class Plan:
             "sources": [asdict(source) for source in self.sources],
             "stages": self.stages,
             "decided": self.decided,
+            "questions": self.questions,
             "unfilled": self.unfilled,
         }
 
@@ -92,8 +97,24 @@ def plan(
                 sum(shard.rows for shard in shards),
             )
         )
-    decided = []
+    decided: list[str] = []
+    questions = None
     if folder and len(found) == sum(source.files for source in planned):
         kept = kept_decisions(resolved, found, Path(data), folder)
         decided = [stage for stage, path in kept.items() if path.is_file()]
-    return Plan(resolved, planned, resolved.stages(), decided, resolved.unfilled())
+        questions = _questions(resolved, Path(data), folder, decided)
+    return Plan(resolved, planned, resolved.stages(), decided, questions, resolved.unfilled())
+
+
+def _questions(recipe: Recipe, data: Path, folder: Path, decided: list[str]) -> int | None:
+    """The answers still to be asked, where everything that decides whom to ask about is decided."""
+    if recipe.score is None or "score" in decided:
+        return None if recipe.score is None else 0
+    before = [stage for stage in recipe.stages()[1:] if stage != "write"]
+    before = before[: before.index("score")]
+    if not set(before) <= set(decided):
+        return None
+    run = Run(recipe, data, folder, folder, None, NoProgress())
+    run.read()
+    run.decide(until=before[-1])
+    return score.unanswered(run.rows, run.alive, recipe.score, recipe.seed, folder)

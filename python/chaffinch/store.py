@@ -1,6 +1,6 @@
 """The rows of a build: every shard, memory-mapped, as one table addressed by row number."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import groupby, islice
 from typing import Any
@@ -110,6 +110,15 @@ class Rows:
         codes = pa.array(_core.factorize(self.table.select(columns), threads=threads)[0])
         made: np.ndarray = codes.to_numpy()
         return made
+
+    def asked(self, sources: Iterable[str]) -> np.ndarray:
+        """For every row of the store, whether it is of one of the sources and no conversation."""
+        wanted = np.zeros(len(self), bool)
+        for source in sources:
+            start, end = self.ranges[source]
+            wanted[start:end] = True
+        questions: np.ndarray = wanted & ~self.table["messages"].is_valid().to_numpy()
+        return questions
 
     def classes(self, rows: np.ndarray, conversation: Any) -> Any:
         """The class of each row: what the recipe says of its source, else `conversation` or `instruction`."""

@@ -14,6 +14,7 @@ from chaffinch.cli.leaderboard import leaderboard
 from chaffinch.cli.plan import plan
 from chaffinch.cli.recipes import recipes
 from chaffinch.cli.report import report
+from chaffinch.cli.score import score
 from chaffinch.cli.sources import sources
 from chaffinch.cli.synth import synth
 from chaffinch.cli.why import why
@@ -52,6 +53,12 @@ EXAMPLES: dict[Callable[..., None], list[str]] = {
         "chaffinch build recipe.yaml --data data/ --out out/ --set seed=7 --set sources.lima.optional=true",
     ],
     plan: ["chaffinch plan quickstart --data data/ --out out/"],
+    score: [
+        "chaffinch score demo --data demo/data --out out/ --set score.sources=natural-instructions",
+        "chaffinch score birbal-200k --data data/ --out out/ --set score.answerer.model=models/mistral-7b",
+        "chaffinch score birbal-200k --data data/ --out out/ "
+        "--set 'score.answerer={address: http://localhost:8000/v1, model: mistral-7b}'",
+    ],
     why: ["chaffinch why out/ lima/lima/0f3c9a1be2d47785", "chaffinch why out/ lima/lima/0f3c --json"],
     dedup: [
         "chaffinch dedup rows.jsonl -o fewer.jsonl --removed gone.jsonl",

@@ -25,7 +25,7 @@ class Verbs(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             kept = ": what was read and decided so far is kept, the same command goes on from there"
-            typer.echo(f"interrupted{kept if ctx.invoked_subcommand == 'build' else ''}", err=True)
+            typer.echo(f"interrupted{kept if ctx.invoked_subcommand in ('build', 'score') else ''}", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except RecipeError as error:
             _tell(error)

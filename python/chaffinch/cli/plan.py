@@ -53,5 +53,8 @@ def plan(
             ("decided", ", ".join(made.decided) or "none of the stages yet"),
         ]
     )
+    if made.recipe.score is not None:
+        unknown = "not known before the stages before `score` have decided"
+        facts([("to ask", unknown if made.questions is None else f"{made.questions:,} answers")])
     if made.unfilled:
         warn(f"this version cannot build it yet: {', '.join(made.unfilled)}")

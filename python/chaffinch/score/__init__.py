@@ -6,6 +6,6 @@ once there is a question.
 """
 
 from chaffinch.score.asking import identity, unanswered
-from chaffinch.score.run import run
+from chaffinch.score.run import account, run, warnings
 
-__all__ = ["identity", "run", "unanswered"]
+__all__ = ["account", "identity", "run", "unanswered", "warnings"]

@@ -61,17 +61,6 @@ def identity(spec: Score, cache: Path) -> dict[str, Any]:
             return {"kind": "nearest"}
 
 
-def rows_to_ask(rows: Rows, alive: np.ndarray, spec: Score) -> np.ndarray:
-    """The rows of the recipe's sources that are no conversations."""
-    wanted = np.zeros(len(rows), bool)
-    for source in spec.sources:
-        start, end = rows.ranges[source]
-        wanted[start:end] = True
-    wanted &= ~rows.table["messages"].is_valid().to_numpy()
-    chosen: np.ndarray = alive[wanted[alive]]
-    return chosen
-
-
 def answers(
     rows: Rows,
     alive: np.ndarray,
@@ -88,7 +77,7 @@ def answers(
         DataError: the model is not there, cannot be asked at all, or another run is asking it.
         RecipeError: what it takes to ask it is not installed.
     """
-    asked = rows_to_ask(rows, alive, spec)
+    asked = alive[rows.asked(spec.sources)[alive]]
     found = Answers(None, len(asked))
     started = perf_counter()
     parts: list[Any] = [pa.array([], pa.large_string())]
@@ -110,7 +99,7 @@ def unanswered(rows: Rows, alive: np.ndarray, spec: Score, seed: int, cache: Pat
     """How many questions `answers` would put to the model."""
     if isinstance(spec.answerer, Nearest):
         return 0
-    asked = rows_to_ask(rows, alive, spec)
+    asked = alive[rows.asked(spec.sources)[alive]]
     prompts = Prompts(rows, asked, spec.prompt, seed)
     known = AnswerStore(cache, identity(spec, cache))
     missing = {

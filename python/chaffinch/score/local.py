@@ -78,6 +78,9 @@ class LocalModel:
             )
         # Code that comes with a model is never run: that is the default, said aloud.
         where: dict[str, Any] = {"revision": commit, "trust_remote_code": False}
+        bars = transformers.utils.logging
+        shown = bars.is_progress_bar_enabled()
+        bars.disable_progress_bar()
         try:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(spec.model, padding_side="left", **where)
             self._model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -89,6 +92,9 @@ class LocalModel:
                 f"score.answerer: {spec.model} cannot be loaded: {first}\n"
                 "hint: it has to be a causal language model in transformers' own format, without code of its own"
             ) from error
+        finally:
+            if shown:
+                bars.enable_progress_bar()
         ends = self._model.generation_config.eos_token_id or self._tokenizer.eos_token_id
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token_id = ends[0] if isinstance(ends, list) else ends or 0

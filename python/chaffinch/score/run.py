@@ -1,7 +1,9 @@
 """The score stage: answers, their scores, and how good a task's answers are."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +12,12 @@ import pyarrow.compute as pc
 from chaffinch.decisions import Decisions
 from chaffinch.progress import Progress
 from chaffinch.recipe.score import Score
-from chaffinch.score.asking import answers
+from chaffinch.score.asking import answers, identity
 from chaffinch.stages.rouge import exact_match
 from chaffinch.stages.score import EXACT_MATCH, measure, task_accuracy
 from chaffinch.store import Rows
 
-MISSING = "missing"
+ANSWERER, MISSING = "answerer", "missing"
 
 
 def run(
@@ -42,8 +44,8 @@ def run(
     Returns:
         Decisions with the columns `answer` (large_string, null where it is missing), `score` (float64: 1 or 0 for exact
         match, else ROUGE's F1; null where answer, references or label are missing) and `task_accuracy` (float64: of
-        exact-match tasks, right rows by answered rows). Notes: `asked`, `known` (rows answered by an earlier run),
-        `missing` (JSON: rows without an answer, by reason), `tokens` and `seconds` of this run.
+        exact-match tasks, right rows by answered rows). Notes: `answerer` (its identity, JSON), `asked`, `known` (rows
+        answered by an earlier run), `missing` (JSON: rows without an answer, by reason), `tokens` and `seconds`.
 
     Raises:
         DataError: the model is not there, or cannot be asked.
@@ -64,6 +66,7 @@ def run(
     accuracy = task_accuracy(rows.codes(["source", "task"], threads=threads), labels, scores)
     columns = {"answer": found.column, "score": scores, "task_accuracy": accuracy}
     notes: dict[str, int | float | str] = {
+        ANSWERER: json.dumps(identity(spec, cache)),
         "asked": found.asked,
         "known": found.known,
         MISSING: json.dumps(dict(found.missing.most_common())),
@@ -72,6 +75,21 @@ def run(
     }
     none = Decisions.none()
     return Decisions(none.row, none.reason, none.reasons, notes=notes, columns=pa.table(columns), lasting=found.lasting)
+
+
+def account(notes: Mapping[str, int | float | str]) -> dict[str, Any]:
+    """What `run` noted, as JSON values, with `answered`: the rows that have an answer."""
+    missing: dict[str, int] = json.loads(str(notes[MISSING]))
+    answered = int(notes["asked"]) - sum(missing.values())
+    return {**notes, "answered": answered, MISSING: missing, ANSWERER: json.loads(str(notes[ANSWERER]))}
+
+
+def warnings(notes: Mapping[str, int | float | str]) -> list[str]:
+    """What is worth a warning in the notes of `run`."""
+    told = account(notes)
+    missing = ", ".join(f"{reason}: {count:,}" for reason, count in told[MISSING].items())
+    gone = told["asked"] - told["answered"]
+    return [f"{gone:,} of {told['asked']:,} rows have no answer ({missing})"] if gone else []
 
 
 def _lists(rows: Rows, at: pa.Array) -> pa.Array:

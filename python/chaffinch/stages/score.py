@@ -48,6 +48,8 @@ def measure(
     """
     generation = generation or Generation()
     answered, said = to_arrow(answers, "answers"), to_arrow(labels, "labels")
+    if len(answered) != len(said):
+        raise ValueError(f"answers has {len(answered):,} rows and labels {len(said):,}")
     codes = pc.if_else(pc.equal(said, EXACT_MATCH), 1, pc.if_else(pc.equal(said, GENERATION), 2, 0))
     codes = pc.if_else(answered.is_valid(), codes.fill_null(0), 0).cast(pa.uint8())
     return pa.array(
