@@ -59,7 +59,12 @@ def test_what_does_not_fit_is_left_out() -> None:
 
 
 SCHEMAS: dict[str, dict[str, Any]] = {
-    "released": {"Positive Examples": [{"input": "e1", "output": "o1", "explanation": "x"}, {"input": "e2", "output": ["o2", "p"]}]},
+    "released": {
+        "Positive Examples": [
+            {"input": "e1", "output": "o1", "explanation": "x"},
+            {"input": "e2", "output": ["o2", "p"]},
+        ]
+    },
     "2021": {
         "Definition": "Do.",
         "Categories": "Fill",

@@ -26,6 +26,7 @@ def save_tiny_model(folder: Path, *, positions: int = 2048, seed: int = 0) -> Pa
     )
     plain.train_from_iterator(TEXT, trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, bos_token="<s>", eos_token="</s>")
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),

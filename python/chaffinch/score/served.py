@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from threading import Event
+from queue import Empty, Queue
+from threading import Event, Lock, Thread
 from typing import Any
 
 from chaffinch.errors import DataError, RecipeError
@@ -60,52 +60,51 @@ class ServedModel:
                 )
             headers["Authorization"] = f"Bearer {os.environ[spec.api_key_from]}"
         self._url = f"{spec.address.rstrip('/')}/{'chat/' if spec.endpoint == 'chat' else ''}completions"
-        limits = httpx2.Limits(max_connections=spec.concurrency, max_keepalive_connections=spec.concurrency)
-        self._client = httpx2.Client(timeout=spec.timeout, limits=limits, headers=headers)
-        self._stopped = Event()
+        self._headers = headers
         self._has_answered = False
 
     def complete(self, prompts: Sequence[str]) -> Iterator[Batch]:
         """See `Model.complete`."""
-        pool = ThreadPoolExecutor(self._spec.concurrency, thread_name_prefix="asking")
-        try:
-            yield from self._complete(pool, prompts)
-        finally:
-            self._stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            self._stopped = Event()
+        n = self._spec.concurrency
+        limits = self._http.Limits(max_connections=n, max_keepalive_connections=n)
+        with self._http.Client(timeout=self._spec.timeout, limits=limits, headers=self._headers) as client:
+            workers = _Workers(n, prompts, lambda prompt, stopped: self._ask(client, prompt, stopped))
+            try:
+                yield from self._collect(workers)
+            finally:
+                workers.stopped.set()
 
-    def _complete(self, pool: ThreadPoolExecutor, prompts: Sequence[str]) -> Iterator[Batch]:
-        stopped = self._stopped
-        under_way: dict[Future[_Outcome], int] = {
-            pool.submit(self._ask, prompt, stopped): at for at, prompt in enumerate(prompts)
-        }
-        waiting = set(under_way)
+    def _collect(self, workers: "_Workers") -> Iterator[Batch]:
+        """Outcomes as they come, every few seconds; an error once everything under way is in."""
         outcomes: dict[int, _Outcome] = {}
-        in_a_row = 0
         handed_over = time.monotonic()
-        while waiting:
-            done, waiting = wait(waiting, timeout=HAND_OVER, return_when=FIRST_COMPLETED)
-            for future in done:
-                outcome = future.result()
+        in_a_row = 0
+        error: Exception | None = None
+        for at, outcome in workers.outcomes(HAND_OVER):
+            if isinstance(outcome, Exception):
+                error = error or outcome
+                workers.stopped.set()
+            elif outcome is not None:
                 self._has_answered |= outcome.refused is None and outcome.failed is None
                 if outcome.refused is not None and not self._has_answered:
                     # It may be the way of asking that is wrong, so nothing is said for good of the question.
                     outcome = _Outcome(failed=outcome.refused)
-                outcomes[under_way[future]] = outcome
+                outcomes[at] = outcome
                 in_a_row = 0 if outcome.failed is None else in_a_row + 1
-            if in_a_row > 2 * self._spec.concurrency:
-                yield _batch(outcomes)
-                raise DataError(
-                    f"{self._url}: {in_a_row} questions in a row failed, the last one with: {outcome.failed}\n"
-                    "hint: look at the server; the answers so far are kept, the same command goes on from there"
-                )
+                if in_a_row > 2 * self._spec.concurrency and error is None:
+                    error = DataError(
+                        f"{self._url}: {in_a_row} questions in a row failed, the last one with: {outcome.failed}\n"
+                        "hint: look at the server; the answers so far are kept, the same command goes on from there"
+                    )
+                    workers.stopped.set()
             if time.monotonic() - handed_over >= HAND_OVER:
                 yield _batch(outcomes)
                 outcomes, handed_over = {}, time.monotonic()
         yield _batch(outcomes)
+        if error is not None:
+            raise error
 
-    def _ask(self, prompt: str, stopped: Event) -> "_Outcome":
+    def _ask(self, client: Any, prompt: str, stopped: Event) -> "_Outcome":
         """One question, asked again after a pause where the server is busy, broken or not to be reached."""
         pause = FIRST_PAUSE
         problem = ""
@@ -114,7 +113,7 @@ class ServedModel:
                 break
             pause = min(2 * pause, LONGEST_PAUSE)
             try:
-                response = self._client.post(self._url, json=self._question(prompt))
+                response = client.post(self._url, json=self._question(prompt))
             except self._http.TransportError as error:
                 problem = f"{type(error).__name__} {error}".strip()
                 continue
@@ -157,6 +156,43 @@ class ServedModel:
                 f"{self._url} answers with something else than a completion: {_said(response.text)}\n"
                 "hint: `address` of score.answerer has to lead to OpenAI's interface, up to `/v1`"
             ) from None
+
+
+class _Workers:
+    """Threads that ask, each one question at a time. They hold nobody up who leaves before they are done."""
+
+    def __init__(self, n: int, prompts: Sequence[str], ask: "Callable[[str, Event], _Outcome]") -> None:
+        self.stopped = Event()
+        self._prompts, self._ask = prompts, ask
+        self._numbers = iter(range(len(prompts)))
+        self._next = Lock()
+        self._found: Queue[tuple[int, _Outcome | Exception]] = Queue()
+        self._threads = [Thread(target=self._work, daemon=True) for _ in range(min(n, len(prompts)))]
+        for thread in self._threads:
+            thread.start()
+
+    def _work(self) -> None:
+        while not self.stopped.is_set():
+            with self._next:
+                at = next(self._numbers, None)
+            if at is None:
+                break
+            try:
+                self._found.put((at, self._ask(self._prompts[at], self.stopped)))
+            except Exception as error:
+                self._found.put((at, error))
+
+    def outcomes(self, patience: float) -> "Iterator[tuple[int, _Outcome | Exception | None]]":
+        """What became of each question, and None when nothing came for so many seconds; ends with the last thread."""
+        while any(thread.is_alive() for thread in self._threads):
+            try:
+                yield self._found.get(timeout=min(patience, 0.2))
+            except Empty:
+                yield 0, None
+        for thread in self._threads:
+            thread.join()
+        while not self._found.empty():
+            yield self._found.get()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,155 @@
+"""What a server may do wrong, and what becomes of the question then."""
+
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from chaffinch.errors import DataError, RecipeError
+from chaffinch.recipe.score import Score
+from chaffinch.score import served
+from chaffinch.score.served import ServedModel, model_identity
+from tests.score.server import Reply, Server, collected, completion
+
+
+def spec(address: str, **more: Any) -> Score:
+    answerer = {"kind": "openai", "address": address, "model": "m", "concurrency": 4, **more}
+    return Score.model_validate({"sources": ["s"], "answerer": answerer})
+
+
+def model(server: Server, **more: Any) -> ServedModel:
+    score = spec(server.address, **more)
+    return ServedModel(score.answerer, score)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "FIRST_PAUSE", 0.01)
+
+
+def test_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "secret")
+    with Server(lambda body, _: completion(f"to {body['prompt']}\n\nand more")).running() as server:
+        answers, refused, failed, _ = collected(model(server, api_key_from="MY_KEY").complete(["a", "b"]))
+        assert (answers, refused, failed) == ({0: "to a", 1: "to b"}, {}, {})
+        expected = {"model": "m", "prompt": "a", "max_tokens": 128, "temperature": 0, "stop": ["\n\n"]}
+        assert expected in server.asked
+        assert server.headers[0]["Authorization"] == "Bearer secret"
+    reply: Reply = (200, {}, {"choices": [{"message": {"content": "hello \ud800"}}]})
+    with Server(lambda *_: reply).running() as server:
+        assert collected(model(server, endpoint="chat").complete(["a"]))[0] == {0: "hello ?"}
+        assert server.asked[0]["messages"] == [{"role": "user", "content": "a"}]
+        assert "Authorization" not in server.headers[0]
+
+
+def test_several_are_asked_at_once_and_no_more_than_allowed() -> None:
+    def slow(body: dict[str, Any], _: int) -> Reply:
+        time.sleep(0.05)
+        return completion(body["prompt"])
+
+    with Server(slow).running() as server:
+        answers = collected(model(server).complete([str(at) for at in range(24)]))[0]
+    assert answers == {at: str(at) for at in range(24)}
+    assert server.most_at_once == 4
+
+
+def test_busy_broken_and_cut_off_are_asked_again() -> None:
+    def moody(body: dict[str, Any], times: int) -> Reply:
+        problems: list[Reply] = [(429, {"Retry-After": "0"}, {}), (503, {}, b"<html>"), None, (500, {}, {})]
+        return problems[times - 1] if times <= int(body["prompt"]) else completion("right")
+
+    with Server(moody).running() as server:
+        answers, refused, failed, _ = collected(model(server).complete(["0", "1", "2", "3", "4"]))
+        assert (answers, refused, failed) == (dict.fromkeys(range(5), "right"), {}, {})
+        assert Counter(one["prompt"] for one in server.asked) == {"0": 1, "1": 2, "2": 3, "3": 4, "4": 5}
+
+
+def test_a_question_that_goes_on_failing_is_missing() -> None:
+    with Server(lambda body, _: (500, {}, {}) if body["prompt"] == "b" else completion("x")).running() as server:
+        answers, refused, failed, _ = collected(model(server, attempts=3).complete(["a", "b", "c"]))
+        assert (answers, refused, failed) == ({0: "x", 2: "x"}, {}, {1: "status 500, 3 times"})
+        assert sum(one["prompt"] == "b" for one in server.asked) == 3
+
+
+def test_a_refused_question_is_not_asked_again() -> None:
+    def strict(body: dict[str, Any], _: int) -> Reply:
+        if len(body["prompt"]) > 5:
+            time.sleep(0.3)
+            return 400, {}, {"error": {"message": "too\nlong"}}
+        return completion("x")
+
+    with Server(strict).running() as server:
+        answers, refused, failed, _ = collected(model(server).complete(["a", "b" * 9, "c"]))
+        assert (answers, failed) == ({0: "x", 2: "x"}, {})
+        assert refused == {1: 'status 400: {"error": {"message": "too\\nlong"}}'}
+        assert len(server.asked) == 3
+
+
+def test_what_refuses_everything_is_asked_wrongly() -> None:
+    with Server(lambda *_: (400, {}, {"error": "no such field"})).running() as server:
+        few = collected(model(server).complete(["a", "b"]))
+        # Nothing is said for good: it may be the server's setting.
+        assert (few[1], {*few[2]}) == ({}, {0, 1})
+        with pytest.raises(DataError, match=r"9 questions in a row failed, .*no such field.*\nhint: "):
+            collected(model(server).complete([str(at) for at in range(500)]))
+        assert len(server.asked) < 50
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        ((401, {}, {"error": "who are you"}), r"status 401: .*who are you.*\nhint: .*api_key_from"),
+        ((404, {}, b"<h1>lost\n\nhere</h1>"), r"status 404: <h1>lost here</h1>\nhint: .*address"),
+        ((200, {}, b"<html>hello"), r"something else than a completion: <html>hello\nhint: .*`/v1`"),
+        ((200, {}, {"choices": []}), r"something else than a completion"),
+        ((200, {}, [1]), r"something else than a completion"),
+    ],
+)
+def test_what_is_no_such_server_is_told_at_once(reply: Reply, message: str) -> None:
+    with Server(lambda *_: reply).running() as server, pytest.raises(DataError, match=message):
+        collected(model(server).complete([str(at) for at in range(100)]))
+    assert len(server.asked) < 60
+
+
+def test_a_server_that_is_not_there_is_told() -> None:
+    server = Server(lambda *_: completion("x"))
+    with server.running():
+        pass
+    with pytest.raises(
+        DataError, match=r"in a row failed, the last one with: Connect\w+ .*\nhint: .*goes on from there"
+    ):
+        collected(model(server, attempts=2).complete([str(at) for at in range(100)]))
+
+
+def test_answers_are_handed_over_while_others_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "HAND_OVER", 0.05)
+    release = threading.Event()
+
+    def one_hangs(body: dict[str, Any], _: int) -> Reply:
+        if body["prompt"] == "0":
+            release.wait(20)
+        return completion("x")
+
+    with Server(one_hangs).running() as server:
+        batches = model(server).complete([str(at) for at in range(9)])
+        early: set[int] = set()
+        while len(early) < 8:
+            early |= next(batches).answers.keys()
+        assert 0 not in early
+        release.set()
+        assert {at for batch in batches for at in batch.answers} >= {0}
+
+
+def test_a_key_that_is_not_set_is_told() -> None:
+    score = spec("http://127.0.0.1:1/v1", api_key_from="NOT_SET_ANYWHERE")
+    with pytest.raises(RecipeError, match=r"api_key_from is NOT_SET_ANYWHERE, which is not set\nhint: "):
+        ServedModel(score.answerer, score)
+
+
+def test_where_the_server_is_does_not_matter() -> None:
+    here, there = spec("http://a/v1"), spec("http://b:8/v1", concurrency=9, attempts=2, timeout=3.0)
+    other = spec("http://a/v1", revision="2")
+    assert model_identity(here.answerer, here) == model_identity(there.answerer, there)
+    assert model_identity(other.answerer, other) != model_identity(here.answerer, here)
