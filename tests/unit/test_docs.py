@@ -16,6 +16,7 @@ from chaffinch.recipe.format import Format
 from chaffinch.recipe.model import Recipe, Write
 from chaffinch.recipe.provenance import Provenance
 from chaffinch.recipe.sample import Sample
+from chaffinch.recipe.score import ExactMatch, Generation, Nearest, Prompt, Score, Served, Transformers
 from chaffinch.recipe.select import SelectStep
 from chaffinch.recipe.source import Edit, Fields, RowOrigin, Source
 from chaffinch.synth import synthesise
@@ -25,6 +26,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODELS = [
     *(Recipe, Source, Fields, RowOrigin, Edit, SelectStep, Provenance, Clean),
     *(Length, Forbid, Exact, Near, Against, Decontaminate, Sample, Format, Write),
+    *(Score, Nearest, Transformers, Served, Prompt, ExactMatch, Generation),
 ]
 
 
