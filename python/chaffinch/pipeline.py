@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from chaffinch.progress import Progress
 from chaffinch.provenance import registry
 from chaffinch.provenance.traces import chosen
 from chaffinch.recipe.model import Recipe
-from chaffinch.stages import clean, decontaminate, dedup, provenance, sample, select, traces
+from chaffinch.stages import bucket, clean, decontaminate, dedup, label, provenance, sample, select, traces
 from chaffinch.store import Rows, hash_file
 
 # Raise it when any stage comes to decide otherwise: decisions kept by older versions are then taken again.
@@ -134,6 +135,8 @@ class Run:
             "dedup": self._dedup,
             "decontaminate": self._decontaminate,
             "score": self._score,
+            "label": self._label,
+            "bucket": self._bucket,
             "sample": self._sample,
         }
         self._paths = kept_decisions(recipe, self.shards, self.data, self.cache)
@@ -211,8 +214,21 @@ class Run:
             progress=self.progress,
         )
 
+    def _label(self, alive: np.ndarray) -> Decisions:
+        assert self.recipe.label is not None
+        known = label.known_labels(self.recipe.label, self.data)
+        return label.run(self.rows.table, alive, self.recipe.label, known, **self._watch())
+
+    def _bucket(self, alive: np.ndarray) -> Decisions:
+        assert self.recipe.bucket is not None
+        limits = partial(clean.limits, threads=self.threads)
+        return bucket.run(self.rows.table, alive, self.recipe.bucket, limits=limits, threads=self.threads)
+
     def _sample(self, alive: np.ndarray) -> Decisions:
-        decisions, strata = sample.run(self.rows.table, alive, self.recipe.sample, self.recipe.seed, **self._watch())
+        limits = partial(clean.limits, threads=self.threads)
+        decisions, strata = sample.run(
+            self.rows.table, alive, self.recipe.sample, self.recipe.seed, limits=limits, **self._watch()
+        )
         return replace(decisions, notes={STRATA: json.dumps(strata.to_pylist())})
 
     def missing_sets(self) -> list[str]:
@@ -239,7 +255,12 @@ class Run:
         """By sampling step, what it asked of each stratum and what it took."""
         strata = self._told(STRATA)
         return [
-            {"by": step.by, "strata": [one for one in strata if one["step"] == number]}
+            {
+                "name": step.name,
+                "by": step.by,
+                "per": step.per,
+                "strata": [one for one in strata if one["step"] == number],
+            }
             for number, step in enumerate(self.recipe.sample, 1)
         ]
 
@@ -274,6 +295,8 @@ def kept_decisions(recipe: Recipe, shards: list[readers.Shard], data: Path, fold
         "dedup": [source.name for source in recipe.sources],
         "decontaminate": [evaluation_sets.state(one) for one in _evaluation_sets(recipe, data)[0]],
         "score": [recipe.seed, score.identity(recipe.score, folder)] if recipe.score else None,
+        "label": label.known_labels(recipe.label, data) if recipe.label else None,
+        "bucket": None,
         "sample": recipe.seed,
     }
     key = cache.key_of(DECISIONS_VERSION, [shard.path.name for shard in shards])
@@ -344,6 +367,8 @@ def check_names(recipe: Recipe, data: Path) -> None:
         RecipeError: naming it.
     """
     select.check_task_lists(recipe.select, data)
+    if recipe.label:
+        label.known_labels(recipe.label, data)
     for source in recipe.sources:
         if source.registry is not None:
             try:

@@ -59,6 +59,13 @@ def _as_list(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
+class Limits(Strict):
+    """What rows must be to stay, once others were counted with them."""
+
+    lengths: Annotated[list[Length], BeforeValidator(_as_list)] = Field(default=[])
+    max_references: StrictInt | None = Field(default=None, ge=1)
+
+
 class Clean(Strict):
     """What no row may be. The first rule that a row breaks is its reason."""
 

@@ -4,10 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from chaffinch.recipe.bucket import Bucket
 from chaffinch.recipe.clean import Clean
 from chaffinch.recipe.decontaminate import Decontaminate
 from chaffinch.recipe.dedup import Dedup
 from chaffinch.recipe.format import Format
+from chaffinch.recipe.label import Label
 from chaffinch.recipe.provenance import Provenance
 from chaffinch.recipe.sample import Sample
 from chaffinch.recipe.score import Score
@@ -46,8 +48,9 @@ class Recipe(Strict):
     clean: Clean = Clean()
     dedup: Dedup = Dedup()
     decontaminate: Decontaminate | None = None
+    label: Label | None = None
     score: Score | None = None
-    bucket: dict[str, Any] | None = Field(default=None, description="kept for the version that has this stage")
+    bucket: Bucket | None = None
     sample: Annotated[list[Sample], Steps] = []
     format: Format = Format()
     write: Write = Write()
@@ -76,6 +79,7 @@ class Recipe(Strict):
             *(("clean.forbid.sources", rule.sources) for rule in self.clean.forbid),
             ("provenance.except", self.provenance.except_sources if self.provenance else None),
             ("score.sources", self.score.sources if self.score else None),
+            ("label.sources", self.label.sources if self.label else None),
             ("decontaminate.except", self.decontaminate.except_sources if self.decontaminate else None),
         ]
         for where, sources in named:
@@ -91,6 +95,7 @@ class Recipe(Strict):
             "clean": True,
             "dedup": bool(self.dedup.exact or self.dedup.near or self.dedup.spans),
             "decontaminate": self.decontaminate is not None,
+            "label": self.label is not None,
             "score": self.score is not None,
             "bucket": self.bucket is not None,
             "sample": bool(self.sample),
@@ -99,7 +104,7 @@ class Recipe(Strict):
 
     def unfilled(self) -> list[str]:
         """The stages that the recipe asks for and this version does not have."""
-        return [stage for stage in self.stages() if stage in {"bucket"}]
+        return []
 
     def json_values(self) -> dict[str, Any]:
         """The recipe as plain JSON values, defaults included, for manifests and cache keys."""

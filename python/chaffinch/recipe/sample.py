@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from chaffinch.recipe.clean import Limits
 from chaffinch.recipe.source import Strict, Texts
 
 Method = Literal["proportional", "temperature", "weights", "equal"]
@@ -52,8 +53,12 @@ class Sample(Strict):
     A stratum's label is its columns' values joined by "/"; where a row has none, the value is `none`.
     """
 
+    name: str | None = Field(default=None, description="what a recipe laid over this one, or --set, names the step by")
     by: Annotated[Texts, Field(min_length=1)] = Field(default=["source"], description="columns that make the strata")
     where: dict[str, Texts] = Field(default={}, description="only rows with one of these values; others pass untouched")
+    per: Texts = Field(
+        default=[], description="columns: the step is done within each of their values, over the strata that are there"
+    )
     rows: dict[str, Count] | None = None
     rows_each: Count | None = None
     fraction: Shares | None = None
@@ -62,10 +67,20 @@ class Sample(Strict):
     cap: Count | None = Field(default=None, description="rows beyond which a stratum weighs no more")
     temperature: Weight | None = Field(default=None, description="weights to the power of 1/temperature")
     weights: dict[str, Weight] | None = None
+    rounding: Literal["largest-remainder", "floor"] = Field(
+        default="largest-remainder",
+        description="of a fraction; floor: Python's math.floor(fraction * rows) for each stratum alone",
+    )
     shortfall: Shortfall = "error"
     others: Literal["drop", "keep", "error"] = Field(
         default="error", description="strata that rows, fraction or weights do not name"
     )
+    order: Literal["content", "cpython"] = Field(
+        default="content",
+        description="cpython: each stratum's rows, in the order of the input, after Python's random.Random(seed).shuffle,"
+        " one stratum after the other",
+    )
+    limits: Limits = Field(default=Limits(), description="rows drawn that break them go, and no others come for them")
 
     @model_validator(mode="after")
     def _means_one_thing(self) -> Self:
@@ -84,6 +99,10 @@ class Sample(Strict):
                 raise ValueError(f"`{name}:` goes with `total:` and `method: {name}`, and only with it")
         if self.cap is not None and (self.total is None or self.method not in ("proportional", "temperature")):
             raise ValueError("`cap:` goes with `total:` and `method: proportional` or `temperature`")
+        if self.rounding != "largest-remainder" and self.fraction is None:
+            raise ValueError("`rounding:` goes with `fraction:`")
+        if twice := sorted({*self.by} & {*self.per}):
+            raise ValueError(f"{twice[0]!r} stands in `by:` and in `per:`; quotas name the strata of `by:` alone")
         if self.total is None and self.method != "proportional":
             raise ValueError("`method:` goes with `total:`")
         if self.temperature is not None and self.temperature < 1:

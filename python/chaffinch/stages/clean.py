@@ -5,11 +5,12 @@ from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from chaffinch import _core
 from chaffinch.columns import to_numpy
 from chaffinch.decisions import Decisions, Rows
-from chaffinch.recipe.clean import Clean, Forbid, Length
+from chaffinch.recipe.clean import Clean, Forbid, Length, Limits
 
 UNITS = {"characters": "characters", "space": "space-split words", "whitespace": "words"}
 
@@ -50,6 +51,8 @@ def run(
     codes, tuples, _ = _core.factorize(rows.select(["source"]), threads=threads)
     names: list[str] = pa.table(tuples)["source"].to_pylist()
     reasons, rules = _rules(spec, names)
+    if not rules:
+        return Decisions.none()
     broken = to_numpy(
         _core.clean(
             rows.select(["instruction", "input", "references", "messages"]),
@@ -62,6 +65,18 @@ def run(
     )
     goes = broken > 0
     return Decisions(alive[goes], broken[goes] - np.uint16(1), reasons)
+
+
+def limits(rows: pa.Table, alive: Rows, spec: Limits, *, threads: int | None = None) -> Decisions:
+    """Removes the rows with more references than the limits allow, and then those too short or too long."""
+    parts = []
+    if spec.max_references is not None:
+        references = pc.list_value_length(rows["references"]).to_numpy()[alive]
+        many = alive[references > spec.max_references]
+        parts.append(Decisions.because(f"over {spec.max_references} references", many))
+        alive = parts[0].kept(alive)
+    lengths = Clean(empty_prompt="keep", empty_response="keep", lengths=spec.lengths)
+    return Decisions.join([*parts, run(rows, alive, lengths, threads=threads)])
 
 
 def _rules(spec: Clean, names: list[str]) -> tuple[list[str], list[Rule]]:

@@ -1,19 +1,19 @@
 """How many rows of each stratum, and which: exact quotas, rows drawn by their content and the seed alone."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from chaffinch import _core
 from chaffinch.columns import to_arrow, to_labels, to_numpy, to_texts
 from chaffinch.decisions import Decisions, Rows
 from chaffinch.errors import DataError, RecipeError
+from chaffinch.recipe.clean import Limits
 from chaffinch.recipe.sample import Method, Sample, Shortfall
-
-NO_VALUE = "none"
+from chaffinch.stages.strata import NO_VALUE, first_shuffled, strata
 
 
 def allocate(
@@ -161,6 +161,7 @@ def run(
     spec: Sequence[Sample],
     seed: int,
     *,
+    limits: Callable[[pa.Table, Rows, Limits], Decisions] | None = None,
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[Decisions, pa.Table]:
@@ -171,12 +172,13 @@ def run(
         alive: the rows still in, increasing.
         spec: the recipe's steps; a later one sees what the earlier ones left.
         seed: the recipe's seed.
+        limits: from rows, row numbers and a step's `limits` to the removal of those beyond them.
         threads: default all cores.
         progress: called with the rows done so far.
 
     Returns:
-        The decisions (reasons `over quota` and `stratum not wanted`), and a report: step (from 1), stratum,
-        available, asked, taken, shortfall.
+        The decisions (reasons `over quota`, `stratum not wanted` and those of the limits), and a report: step (from 1), stratum,
+        available, asked, taken, shortfall, summed over what a step is done within.
 
     Raises:
         RecipeError: a step names a column or a stratum that is not there.
@@ -185,7 +187,7 @@ def run(
     parts: list[Decisions] = []
     reports: list[pa.Table] = []
     for number, step in enumerate(spec, 1):
-        decisions, report = _draw(rows, alive, step, number, seed, threads, progress)
+        decisions, report = _draw(rows, alive, step, number, seed, limits, threads, progress)
         alive = decisions.kept(alive)
         parts.append(decisions)
         reports.append(report.add_column(0, "step", pa.array([number] * len(report), pa.uint32())))
@@ -218,27 +220,42 @@ def _draw(
     step: Sample,
     number: int,
     seed: int,
+    limits: Callable[[pa.Table, Rows, Limits], Decisions] | None,
     threads: int | None,
     progress: Callable[[int], object] | None,
 ) -> tuple[Decisions, pa.Table]:
     where = f"sample, step {number}"
-    missing = [name for name in [*step.by, *step.where] if name not in rows.column_names]
+    missing = [name for name in [*step.by, *step.per, *step.where] if name not in rows.column_names]
     if missing:
         raise RecipeError(f"{where}: no column {missing[0]!r}\nhint: choose from {', '.join(rows.column_names)}")
     rows_in = _matching(rows, alive, step.where, threads)
-    codes, labels = _strata(rows.select(step.by), where, threads)
-    code = codes[rows_in]
-    counts = np.bincount(code, minlength=len(labels))
-    present = {label: int(count) for label, count in zip(labels, counts, strict=True) if count > 0}
-    wanted, untouched = _wanted(step, present, where)
-    try:
-        report = _quotas(step, {label: present.get(label, 0) for label in wanted})
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from error
-    taken = _taken(report)
-    quota = np.array([present.get(label, 0) if label in untouched else taken.get(label, 0) for label in labels])
-    picks = pa.table(
-        _core.select(
+    found = strata(rows, step.by, step.per, where, threads)
+    code = found.codes[rows_in]
+    counts = np.bincount(code, minlength=len(found.labels))
+    quota = np.zeros(len(found.labels), np.int64)
+    is_wanted = np.zeros(len(found.labels), bool)
+    reports: list[pa.Table] = []
+    # Without `per` there is one group; it is there even when no row is.
+    for within, members in (found.groups if step.per else {"": [*range(len(found.labels))]}).items():
+        present = {found.labels[at]: int(counts[at]) for at in members if counts[at] > 0}
+        if step.per and not present:
+            continue
+        wanted, untouched = _wanted(step, present, where)
+        wanted = wanted & set(present) if step.per else wanted
+        try:
+            report = _quotas(step, {label: present.get(label, 0) for label in wanted})
+        except DataError as error:
+            raise DataError(f"{where}{f', {within}' if step.per else ''}: {error}") from error
+        taken = _taken(report)
+        for at in members:
+            label = found.labels[at]
+            quota[at] = counts[at] if label in untouched else taken.get(label, 0)
+            is_wanted[at] = label in wanted
+        reports.append(report)
+    if step.order == "cpython":
+        chosen = first_shuffled(rows_in, code, quota, _seed(seed))
+    else:
+        picks = _core.select(
             pa.array(code),
             pa.array(quota.astype(np.uint64)),
             seed=_seed(seed),
@@ -249,13 +266,25 @@ def _draw(
             threads=threads,
             progress=progress,
         )
-    )
+        chosen = to_numpy(pa.table(picks)["row"])
     drawn = np.zeros(len(rows), bool)
-    drawn[to_numpy(picks["row"])] = True
+    drawn[chosen] = True
     goes = ~drawn[rows_in]
-    is_wanted = np.array([label in wanted for label in labels], bool)
     reason = np.where(is_wanted[code[goes]], 0, 1).astype(np.uint16)
-    return Decisions(rows_in[goes], reason, ["over quota", "stratum not wanted"]), report
+    decisions = Decisions(rows_in[goes], reason, ["over quota", "stratum not wanted"])
+    if limits is not None and step.limits != Limits():
+        decisions = Decisions.join([decisions, limits(rows, rows_in[~goes & is_wanted[code]], step.limits)])
+    return decisions, _summed(reports)
+
+
+def _summed(reports: list[pa.Table]) -> pa.Table:
+    """One line for each stratum: the sums over what the step was done within."""
+    if len(reports) == 1:
+        return reports[0]
+    names = ["available", "asked", "taken", "shortfall"]
+    sums = pa.concat_tables([*reports, allocate({}, counts={})]).group_by("stratum", use_threads=False)
+    table = sums.aggregate([(name, "sum") for name in names]).sort_by("stratum")
+    return table.rename_columns(["stratum", *names])
 
 
 def _matching(rows: pa.Table, alive: Rows, where: Mapping[str, Sequence[str]], threads: int | None) -> Rows:
@@ -264,18 +293,6 @@ def _matching(rows: pa.Table, alive: Rows, where: Mapping[str, Sequence[str]], t
         fits = np.array([label in values for label in pa.table(tuples)[column].to_pylist()], bool)
         alive = alive[fits[to_numpy(codes)[alive]]] if len(alive) else alive
     return alive
-
-
-def _strata(columns: pa.Table, where: str, threads: int | None) -> tuple[npt.NDArray[np.uint32], list[str]]:
-    codes, tuples, _ = _core.factorize(columns, threads=threads)
-    values = [column.to_pylist() for column in pa.table(tuples).columns]
-    labels = ["/".join(NO_VALUE if part is None else part for part in parts) for parts in zip(*values, strict=True)]
-    if len(set(labels)) < len(labels):
-        twice = next(label for at, label in enumerate(labels) if label in labels[:at])
-        raise RecipeError(
-            f"{where}: two strata are both called {twice!r}\nhint: sample by fewer columns, or rename a value"
-        )
-    return to_numpy(codes), labels
 
 
 def _wanted(step: Sample, present: Mapping[str, int], where: str) -> tuple[set[str], set[str]]:
@@ -297,6 +314,12 @@ def _quotas(step: Sample, present: Mapping[str, int]) -> pa.Table:
         return allocate(present, counts=step.rows, shortfall=step.shortfall)
     if step.rows_each is not None:
         return allocate(present, counts=dict.fromkeys(present, step.rows_each), shortfall=step.shortfall)
+    if step.fraction is not None and step.rounding == "floor":
+        one = step.fraction
+        shares = one if isinstance(one, dict) else dict.fromkeys(present, one)
+        # Binary floating point on purpose: this is what scripts do.
+        floors = {label: math.floor(shares.get(label, 0.0) * count) for label, count in present.items()}
+        return allocate(present, counts=floors)
     if step.fraction is not None:
         return allocate(present, fraction=step.fraction, shortfall=step.shortfall)
     return allocate(
