@@ -37,8 +37,8 @@ class LabelFile(Strict):
 class Label(Strict):
     """Labels each task of some sources by its outputs, the first references of its rows.
 
-    A task is `exact_match` where its outputs are few and short, or hardly more than a word, or of a closed set; otherwise
-    `generation`.
+    A task is `exact_match` where its outputs are few and short, or hardly more than a word, or of a closed set;
+    otherwise `generation`.
     """
 
     sources: Annotated[Texts, Field(min_length=1)] = Field(description="the sources whose tasks are labelled")

@@ -82,6 +82,8 @@ class Recipe(Strict):
             ("label.sources", self.label.sources if self.label else None),
             ("decontaminate.except", self.decontaminate.except_sources if self.decontaminate else None),
         ]
+        if self.bucket is not None and (self.label is None or self.score is None):
+            raise ValueError("`bucket:` sorts labelled rows by their scores\nhint: it needs `label:` and `score:`")
         for where, sources in named:
             for unknown in sorted(set(sources or []) - set(names)):
                 raise ValueError(f"{where}: no source {unknown!r}\nhint: the sources are {', '.join(names)}")

@@ -77,8 +77,8 @@ class Sample(Strict):
     )
     order: Literal["content", "cpython"] = Field(
         default="content",
-        description="cpython: each stratum's rows, in the order of the input, after Python's random.Random(seed).shuffle,"
-        " one stratum after the other",
+        description="cpython: each stratum's rows, in the order of the input, after Python's"
+        " random.Random(seed).shuffle, one stratum after the other",
     )
     limits: Limits = Field(default=Limits(), description="rows drawn that break them go, and no others come for them")
 

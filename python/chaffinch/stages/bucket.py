@@ -59,8 +59,8 @@ def run(
     """Sorts the labelled rows by their scores, and removes those that the recipe has no use for.
 
     Exact match: the decile of the task's accuracy, floor(int(accuracy * 100) / 10), so `decile 10` where all is right.
-    Generation: `bucket` of the score. A row's first reason counts: no score, then the task's accuracy or the edges, then
-    a right answer, then the limits.
+    Generation: `bucket` of the score. A row's first reason counts: no score, then the task's accuracy or the edges,
+    then a right answer, then the limits.
 
     Args:
         rows: the store's table with the columns `label`, `score`, `task_accuracy` and `answer` of the stages before.

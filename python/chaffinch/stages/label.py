@@ -21,7 +21,7 @@ from chaffinch.recipe.load import read_yaml
 EXACT_MATCH, GENERATION = get_args(TaskLabel)
 LABEL = "label"
 TEXTS = ["instruction", "input", "references", "messages"]
-# Beyond so many words an output is long, however long: one that goes on for pages must not make a task of labels another.
+# Beyond so many words an output is long, however long: one that goes on for pages must not decide for its task.
 MOST_WORDS = 10
 
 
@@ -36,10 +36,11 @@ def run(
 ) -> Decisions:
     """Labels the tasks of the named sources; no row goes.
 
-    Three ratios say how far a task's outputs are from each of the rule's clauses, 1 being the edge: few and short (the
-    largest of distinct / `max_distinct`, distinct / rows / `max_distinct_share`, words / `max_label_words`), hardly more
-    than a word (words / `max_answer_words`), and of a closed set (rows outside it / rows / `max_outside`). The task is
-    `exact_match` where the least of them is at most 1. An output counts as at most 10 words.
+    Three ratios say how far a task's outputs are from each of the rule's clauses, 1 being the edge: few and short
+    (the largest of distinct / `max_distinct`, distinct / rows / `max_distinct_share`, words / `max_label_words`),
+    hardly more than a word (words / `max_answer_words`), and of a closed set (share of rows outside it /
+    `max_outside`). The task is `exact_match` where the least of them is at most 1. An output counts as at most 10
+    words.
 
     Args:
         rows: the store's table.
@@ -50,9 +51,9 @@ def run(
         progress: called with the rows done so far.
 
     Returns:
-        Decisions without removals. `columns` has `label` (dictionary of string; null for rows of other sources), `findings`
-        a line for each task: source, task, rows, distinct, words (mean), outside (share of the rows, NaN where too many
-        outputs are different to look), ratio, label, decided_by (`rule` or `recipe`), borderline.
+        Decisions without removals. `columns` has `label` (dictionary of string; null for rows of other sources),
+        `findings` a line for each task: source, task, rows, distinct, words (mean), outside (share of the rows, NaN
+        where too many outputs are different to look), ratio, label, decided_by (`rule` or `recipe`), borderline.
     """
     codes, tuples, _ = _core.factorize(rows.select(["source", "task"]), threads=threads)
     names = pa.table(tuples)
@@ -133,7 +134,7 @@ def _words(
 ) -> npt.NDArray[np.int64]:
     """Words of each chosen row's first reference, at most `MOST_WORDS`."""
     one_source = pa.array(np.zeros(len(rows), np.uint32))
-    over = [
+    over: list[dict[str, Any]] = [
         {"test": "length", "field": "response", "unit": "whitespace", "min": None, "max": words - 1}
         | {"texts": [], "sources": None}
         for words in range(MOST_WORDS, 0, -1)
@@ -170,8 +171,7 @@ def _outputs(
     # Where outputs are many, no closed set that anyone has written down holds them.
     few = (distinct > 0) & (distinct <= max(spec.max_distinct, len(spec.closed)))
     first = np.setdiff1d(chosen[few[task_of[chosen]]], row, assume_unique=True)
-    like = np.ones(len(rows), np.uint32)
-    np.add.at(like, witness, np.uint32(1))
+    like = 1 + np.bincount(witness, minlength=len(rows))
     gathered = pa.table(_core.gather(rows.select(["references"]), pa.array(first.astype(np.uint32)), threads=threads))
     closed = {text.strip().casefold().removesuffix(".") for text in spec.closed}
     references = gathered["references"].to_pylist()

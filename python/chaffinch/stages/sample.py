@@ -177,8 +177,8 @@ def run(
         progress: called with the rows done so far.
 
     Returns:
-        The decisions (reasons `over quota`, `stratum not wanted` and those of the limits), and a report: step (from 1), stratum,
-        available, asked, taken, shortfall, summed over what a step is done within.
+        The decisions (reasons `over quota`, `stratum not wanted` and those of the limits), and a report: step (from
+        1), stratum, available, asked, taken, shortfall, summed over what a step is done within.
 
     Raises:
         RecipeError: a step names a column or a stratum that is not there.

@@ -40,7 +40,9 @@ def strata(rows: pa.Table, by: list[str], per: list[str], where: str, threads: i
     codes, tuples, _ = _core.factorize(rows.select([*per, *by]), threads=threads)
     table = pa.table(tuples)
     values = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    labels, groups, meant = [], defaultdict(list), {}
+    labels: list[str] = []
+    groups: defaultdict[tuple[str | None, ...], list[int]] = defaultdict(list)
+    meant: dict[str, tuple[str | None, ...]] = {}
     for stratum, value in enumerate(values):
         within, named = value[: len(per)], value[len(per) :]
         label = "/".join(NO_VALUE if part is None else part for part in named)
