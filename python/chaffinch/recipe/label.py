@@ -8,24 +8,12 @@ from chaffinch.recipe.source import Strict, Texts
 
 TaskLabel = Literal["exact_match", "generation"]
 
-CLOSED = [
-    *("yes", "no", "maybe", "true", "false", "correct", "incorrect", "right", "wrong", "valid", "invalid"),
-    *(
-        "positive",
-        "negative",
-        "neutral",
-        "pos",
-        "neg",
-        "mixed",
-        "entailment",
-        "contradiction",
-        "entails",
-        "contradicts",
-    ),
-    *("a", "b", "c", "d", "e", "f", "1", "2", "3", "4", "5", "0"),
-    *("acceptable", "unacceptable", "toxic", "not toxic", "offensive", "not offensive", "hate", "non-hate"),
-    *("similar", "not similar", "equivalent", "not equivalent", "duplicate", "not duplicate", "related", "unrelated"),
-]
+CLOSED = (
+    "yes,no,maybe,true,false,correct,incorrect,right,wrong,valid,invalid,positive,negative,neutral,pos,neg,mixed,"
+    "entailment,contradiction,entails,contradicts,a,b,c,d,e,f,0,1,2,3,4,5,acceptable,unacceptable,toxic,not toxic,"
+    "offensive,not offensive,hate,non-hate,similar,not similar,equivalent,not equivalent,duplicate,not duplicate,"
+    "related,unrelated"
+).split(",")
 
 
 class LabelFile(Strict):

@@ -56,7 +56,8 @@ def run(
         where too many outputs are different to look), ratio, label, decided_by (`rule` or `recipe`), borderline.
     """
     codes, tuples, _ = _core.factorize(rows.select(["source", "task"]), threads=threads)
-    names = pa.table(tuples)
+    # Most of pyarrow's kernels do not know string views.
+    names = pa.table(tuples).cast(pa.schema([("source", pa.string()), ("task", pa.string())]))
     task_of = to_numpy(codes)
     wanted = np.isin(names["source"].to_pylist(), spec.sources)
     ours = alive[wanted[task_of[alive]]] if len(alive) else alive
@@ -78,8 +79,8 @@ def run(
     labels = pa.array([EXACT_MATCH, GENERATION])
     findings = pa.table(
         {
-            "source": names["source"].take(there).cast(pa.string()),
-            "task": names["task"].take(there).cast(pa.string()),
+            "source": names["source"].take(there),
+            "task": names["task"].take(there),
             "rows": pa.array(counts[there], pa.uint32()),
             "distinct": pa.array(distinct[there], pa.uint32()),
             "words": words[there],
