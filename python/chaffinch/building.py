@@ -19,7 +19,7 @@ from chaffinch.contaminated import write_evidence
 from chaffinch.errors import DataError
 from chaffinch.ledger import write_flagged, write_ledger
 from chaffinch.memory import PeakMemory
-from chaffinch.output import CONTAMINATION, DATA, FLAGGED, LEDGER, MANIFEST, QUARANTINE, Output, open_output
+from chaffinch.output import CONTAMINATION, DATA, FLAGGED, LEDGER, MANIFEST, QUARANTINE, TASKS, Output, open_output
 from chaffinch.pipeline import Run, refuse_unfilled
 from chaffinch.progress import NoProgress, Progress
 from chaffinch.recipe.format import Template
@@ -104,6 +104,8 @@ def build(
         written = _write_mixture(output, run, template, order, threads, progress)
         write_evidence(output.staging / CONTAMINATION, run)
         write_flagged(output.staging / FLAGGED, run.rows, run.flagged())
+        if (tasks := run.tasks()) is not None:
+            pq.write_table(tasks, output.staging / TASKS, compression="zstd")
         wrote = perf_counter()
         values = manifest.of(run, written, output.staging)
         values |= {

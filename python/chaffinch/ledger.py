@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from chaffinch.decisions import Decisions
-from chaffinch.store import Rows
+from chaffinch.store import ADDED, Rows
 
 BATCH = 131_072
 _NAME = pa.dictionary(pa.int32(), pa.string())
@@ -33,16 +33,18 @@ def write_ledger(path: Path, rows: Rows, stages: dict[str, Decisions], stopped: 
 
     Args:
         path: the Parquet file to write: row_id, source, stage, reason, witness (a row id), score, evidence (what of the
-            row's text decided).
+            row's text decided), and what stages added to the rows (`store.ADDED`).
         rows: the store.
         stages: the removals of each stage.
         stopped: once set, writing ends at the next batch.
     """
-    names = ["source", "stage", "reason"]
+    names = ["source", "stage", "reason", *ADDED]
+    added = [pa.field(name, _NAME if kind == pa.string() else kind) for name, (_, kind) in ADDED.items()]
+    schema = pa.schema([*SCHEMA, *(field for field in added if field.name in rows.added())])
     # Without Arrow's own schema the names come back as plain strings, whoever reads them.
-    with pq.ParquetWriter(path, SCHEMA, compression="snappy", use_dictionary=names, store_schema=False) as writer:
+    with pq.ParquetWriter(path, schema, compression="snappy", use_dictionary=names, store_schema=False) as writer:
         for stage, decisions in stages.items():
-            for batch in _batches(rows, stage, decisions):
+            for batch in _batches(rows, stage, decisions, schema):
                 if stopped.is_set():
                     return
                 writer.write_batch(batch)
@@ -72,7 +74,7 @@ def write_flagged(path: Path, rows: Rows, findings: Any) -> None:
     pq.write_table(pa.table(columns), path, compression="zstd")
 
 
-def _batches(rows: Rows, stage: str, decisions: Decisions) -> Iterator[pa.RecordBatch]:
+def _batches(rows: Rows, stage: str, decisions: Decisions, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     # Stable: identical copies share a hash and stay in the order of their occurrence.
     order = np.argsort(rows.hash_prefix(decisions.row), kind="stable")
     reasons = pa.array(decisions.reasons, pa.string())
@@ -100,6 +102,7 @@ def _batches(rows: Rows, stage: str, decisions: Decisions) -> Iterator[pa.Record
                 witness,
                 score,
                 evidence,
+                *(column.cast(schema.field(name).type) for name, column in rows.gather_added(row).items()),
             ],
-            schema=SCHEMA,
+            schema=schema,
         )

@@ -11,7 +11,7 @@ from chaffinch import cache, score
 from chaffinch.contaminated import held_in
 from chaffinch.output import DATA
 from chaffinch.pipeline import TOLD_APART, Run, Step, quarantine_reasons
-from chaffinch.stages import dedup
+from chaffinch.stages import dedup, tasks
 from chaffinch.stages.write import Written
 from chaffinch.store import Rows, hash_file
 
@@ -42,6 +42,9 @@ def of(run: Run, written: list[Written], staging: Path) -> dict[str, Any]:
         "sample": run.strata(),
         "contamination": held_in(run),
         "passages": run.passages(),
+        "added": run.rows.added(),
+        "buckets": tasks.by_bucket(run.rows.table, run.alive),
+        "scores": tasks.histogram(run.rows.table, run.alive),
         "classes": classes,
         "examples": _examples(run),
         "outputs": [
@@ -182,7 +185,8 @@ def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
         warnings.append("the mixture is empty: every row was removed")
     if missing := run.missing_sets():
         warnings.append(f"not decontaminated against {', '.join(missing)}: they are not in the data folder")
-    for step in run.strata():
+    # Within each task a number is the most that is taken, and few tasks have so many.
+    for step in (step for step in run.strata() if not step["per"]):
         for stratum in step["strata"]:
             if stratum["shortfall"]:
                 counts = f"{stratum['asked']:,} rows asked, {stratum['available']:,} there, {stratum['taken']:,} taken"

@@ -17,10 +17,11 @@ LEDGER = "ledger.parquet"
 QUARANTINE = "quarantine.parquet"
 CONTAMINATION = "contamination.parquet"
 FLAGGED = "flagged.parquet"
+TASKS = "tasks.parquet"
 REPORT = "report.html"
 DATA = "data"
 WORK = ".chaffinch"
-_PARTS = (MANIFEST, DATA, LEDGER, QUARANTINE, CONTAMINATION, FLAGGED, REPORT)
+_PARTS = (MANIFEST, DATA, LEDGER, QUARANTINE, CONTAMINATION, FLAGGED, TASKS, REPORT)
 
 
 STALE_SECONDS = 86_400

@@ -19,7 +19,7 @@ from chaffinch.progress import Progress
 from chaffinch.provenance import registry
 from chaffinch.provenance.traces import chosen
 from chaffinch.recipe.model import Recipe
-from chaffinch.stages import bucket, clean, decontaminate, dedup, label, provenance, sample, select, traces
+from chaffinch.stages import bucket, clean, decontaminate, dedup, label, provenance, sample, select, tasks, traces
 from chaffinch.store import Rows, hash_file
 
 # Raise it when any stage comes to decide otherwise: decisions kept by older versions are then taken again.
@@ -250,6 +250,11 @@ class Run:
     def flagged(self) -> Any:
         """The near duplicates that rules found which only flag, as `stages.dedup.run` tells them; None without any."""
         return next((step.decisions.findings for step in self.steps if step.stage == "dedup"), None)
+
+    def tasks(self) -> Any:
+        """What is known of labelled tasks, as `stages.tasks.by_task` tells it; None when no stage labelled them."""
+        labelled = next((step.decisions.findings for step in self.steps if step.stage == "label"), None)
+        return None if labelled is None else tasks.by_task(self.rows.table, self.alive, labelled)
 
     def strata(self) -> list[dict[str, Any]]:
         """By sampling step, what it asked of each stratum and what it took."""

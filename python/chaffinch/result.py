@@ -9,7 +9,7 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from chaffinch.errors import DataError
-from chaffinch.output import DATA, LEDGER, QUARANTINE, REPORT, manifest
+from chaffinch.output import DATA, LEDGER, QUARANTINE, REPORT, TASKS, manifest
 
 if TYPE_CHECKING:
     import datasets
@@ -47,12 +47,18 @@ class Result:
         if not files:
             splits = ", ".join(dict.fromkeys(output["split"] for output in self.summary["outputs"]))
             raise DataError(f"{self.out} has no split {name!r}\nhint: it has {splits}")
-        return pa.concat_tables([_read(file) for file in files])
+        return pa.concat_tables([_read(file, self.summary.get("added") or []) for file in files])
 
     @cached_property
     def ledger(self) -> pa.Table:
         """Every row that was read and is not in the mixture: row_id, source, stage, reason, witness, score, ..."""
         return pq.read_table(self.out / LEDGER)
+
+    @cached_property
+    def tasks(self) -> pa.Table | None:
+        """Every labelled task: how it was labelled and answered, and how many rows were taken; None without `label`."""
+        path = self.out / TASKS
+        return pq.read_table(path) if path.is_file() else None
 
     @cached_property
     def quarantine(self) -> pa.Table:
@@ -74,16 +80,16 @@ class Result:
         return datasets.Dataset(self.table)
 
 
-def _read(file: Path) -> pa.Table:
+def _read(file: Path, added: list[str]) -> pa.Table:
     if file.suffix == ".parquet":
         return pq.read_table(file)
     if file.suffix == ".arrow":
         return pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
-    from chaffinch.stages.write import SCHEMA
+    from chaffinch.stages.write import schema_with
 
-    size = file.stat().st_size
+    size, schema = file.stat().st_size, schema_with(added)
     if not size:
-        return SCHEMA.empty_table()
+        return schema.empty_table()
     # Guessed types would depend on the rows, and a row longer than a block is an error: one block holds them all.
-    parse = pj.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="error")
-    return pj.read_json(file, pj.ReadOptions(block_size=size + 1), parse).select(SCHEMA.names).cast(SCHEMA)
+    parse = pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
+    return pj.read_json(file, pj.ReadOptions(block_size=size + 1), parse).select(schema.names).cast(schema)

@@ -32,6 +32,14 @@ SCHEMA = pa.schema(
     ]
 )
 
+# What stages add and outputs tell: its name there, its name here and its type.
+ADDED = {
+    "label": ("label", pa.string()),
+    "answer_score": ("score", pa.float64()),
+    "task_accuracy": ("task_accuracy", pa.float64()),
+    "bucket": ("bucket", pa.string()),
+}
+
 MAX_ROWS = 2**32 - 1
 
 # Every chunk of a column costs time and memory in each stage, and Linux maps at most 65,530 files into a process.
@@ -99,6 +107,18 @@ class Rows:
     def gather(self, rows: np.ndarray, columns: list[str]) -> Any:
         """Copies `rows` out, in the given order, as a table with these of the store's columns."""
         return pa.table(_core.gather(self.table.select(columns), pa.array(rows), threads=1))
+
+    def added(self) -> list[str]:
+        """Of `ADDED`, what stages have added."""
+        return [name for name, (here, _) in ADDED.items() if here in self.table.column_names]
+
+    def gather_added(self, rows: np.ndarray) -> dict[str, Any]:
+        """What stages have added to `rows`, in the given order, by its names in the outputs."""
+        names = self.added()
+        if not names:
+            return {}
+        gathered = self.gather(rows, [ADDED[name][0] for name in names])
+        return {name: gathered[ADDED[name][0]].cast(ADDED[name][1]).combine_chunks() for name in names}
 
     def source_codes(self, rows: np.ndarray) -> np.ndarray:
         """Which source each row is of, as an index into `ranges`."""

@@ -1,7 +1,7 @@
 """The whole story of one row: where it was read, what it passed, where it went and why."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from chaffinch.errors import DataError
 from chaffinch.output import WORK
 from chaffinch.readers.source import SHARDS
 from chaffinch.report.folder import Folder
-from chaffinch.store import hash_prefixes
+from chaffinch.store import ADDED, hash_prefixes
 
-LEDGER_COLUMNS = ["row_id", "source", "stage", "reason", "witness", "score", "evidence"]
+ADDED_COLUMNS = [*ADDED]
+LEDGER_COLUMNS = ["row_id", "source", "stage", "reason", "witness", "score", "evidence", *ADDED_COLUMNS]
 SHOWN_COLUMNS = [
     "task",
     "class",
@@ -28,6 +29,7 @@ SHOWN_COLUMNS = [
     "response_origin",
     "generator",
     "traces",
+    *ADDED_COLUMNS,
     "meta",
 ]
 TEXT_COLUMNS = ["prompt", "response"]
@@ -139,7 +141,7 @@ def _story(folder: Folder, shards: Path, row_id: str, seen: list[str]) -> Story:
         reason=removed["reason"],
         score=removed["score"],
         evidence=removed.get("evidence"),
-        values=_example(folder, row_id),
+        values=_told(removed, ADDED_COLUMNS) | _example(folder, row_id),
         contamination=_contamination(folder, row_id),
         flagged=_flagged(folder, row_id),
         witness=witness,
@@ -207,13 +209,19 @@ def _row(folder: Folder, path: Path, index: int) -> dict[str, str | None]:
     before = 0
     for batch in folder.file_batches(path, ["source", *SHOWN_COLUMNS, *TEXT_COLUMNS]):
         if index < before + len(batch):
-            return {
-                name: value
-                for name, value in batch.slice(index - before, 1).to_pylist()[0].items()
-                if value is not None
-            }
+            return _told(batch.slice(index - before, 1).to_pylist()[0], batch.schema.names)
         before += len(batch)
     raise DataError(f"{path}: changed while it was read\nhint: try again")
+
+
+def _told(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, str | None]:
+    """The values that there are, as text."""
+    found = {name: row.get(name) for name in names}
+    return {
+        name: f"{value:.6g}" if isinstance(value, float) else value
+        for name, value in found.items()
+        if value is not None
+    }
 
 
 def _removal(folder: Folder, row_id: str) -> dict[str, Any] | None:

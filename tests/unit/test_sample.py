@@ -1,3 +1,7 @@
+import math
+import random
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -5,6 +9,7 @@ from pydantic import ValidationError
 
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.recipe.sample import Sample
+from chaffinch.stages import clean
 from chaffinch.stages import sample as sampling
 from tests.rows import everyone, row, store
 
@@ -203,3 +208,118 @@ def test_order_is_a_shuffle_of_the_chosen_rows():
     chosen = np.array([1, 4, 7, 8], np.uint32)
     assert sorted(sampling.order(table, chosen, 1)) == chosen.tolist()
     assert sampling.order(table, chosen[:0], 1).tolist() == []
+
+
+def tasks_of(kept, table):
+    names = zip(table["task"].to_pylist(), table["category"].to_pylist(), strict=True)
+    counts = Counter(name for at, name in enumerate(names) if at in set(kept.tolist()))
+    return dict(sorted(counts.items()))
+
+
+def answered():
+    """Three tasks with 8, 3 and 1 rows of category `low`, and 5 of `high` each."""
+    return store(
+        [
+            row(f"{task}{category}{at}", task=task, category=category)
+            for task, low in (("t1", 8), ("t2", 3), ("t3", 1))
+            for category, rows in (("low", low), ("high", 5))
+            for at in range(rows)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "low", "high"),
+    [
+        ({"rows": {"low": 4, "high": 2}, "shortfall": "accept"}, [4, 3, 1], [2, 2, 2]),
+        ({"rows": {"low": 4}, "shortfall": "accept", "others": "drop"}, [4, 3, 1], [0, 0, 0]),
+        ({"rows": {"low": 1, "none": 9}, "others": "keep"}, [1, 1, 1], [5, 5, 5]),
+        ({"rows_each": 1}, [1, 1, 1], [1, 1, 1]),
+        ({"fraction": 0.5, "rounding": "floor"}, [4, 1, 0], [2, 2, 2]),
+        ({"fraction": {"low": 0.8, "high": 0.2}, "rounding": "floor"}, [6, 2, 0], [1, 1, 1]),
+        ({"fraction": 0.5}, [4, 1, 0], [3, 3, 3]),
+        ({"total": 4, "method": "equal", "shortfall": "redistribute"}, [2, 2, 1], [2, 2, 3]),
+    ],
+)
+def test_a_step_is_done_within_each_task(step, low, high):
+    table = answered()
+    decisions, report = sampling.run(table, everyone(table), [Sample(by=["category"], per=["task"], **step)], 0)
+    counts = tasks_of(decisions.check(everyone(table)), table)
+    assert [counts.get((f"t{at}", "low"), 0) for at in (1, 2, 3)] == low
+    assert [counts.get((f"t{at}", "high"), 0) for at in (1, 2, 3)] == high
+    taken = {line["stratum"]: line["taken"] for line in report.to_pylist()}
+    assert taken.get("low", sum(low)) == sum(low)
+    assert taken.get("high", sum(high)) == sum(high)
+    available = {line["stratum"]: line["available"] for line in report.to_pylist()}
+    assert available["low"] == 12
+
+
+def test_a_task_that_is_short_is_named():
+    table = answered()
+    with pytest.raises(DataError, match="sample, step 1, t2: stratum low has 3 rows"):
+        sampling.run(table, everyone(table), [Sample(by=["category"], per=["task"], rows={"low": 4, "high": 1})], 0)
+
+
+def test_what_one_task_has_changes_no_other_task_s_draw():
+    table = answered()
+    step = [Sample(by=["category"], per=["task"], rows_each=2, shortfall="accept")]
+    kept = sampling.run(table, everyone(table), step, 3)[0].kept(everyone(table))
+    some = np.array([at for at, task in enumerate(table["task"].to_pylist()) if task != "t2"], np.uint32)
+    fewer = sampling.run(table, some, step, 3)[0].kept(some)
+    assert fewer.tolist() == [at for at in kept.tolist() if at in some]
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.29, 0.4, 0.57, 0.8, 1.0])
+def test_floors_are_those_of_python(fraction):
+    for rows in range(60):
+        report = sampling._quotas(Sample(fraction=fraction, rounding="floor"), {"a": rows})
+        assert report["taken"].to_pylist() == [math.floor(fraction * rows)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_cpython_s_order_is_its_own_shuffle(seed):
+    table = answered()
+    step = Sample(by=["category"], per=["task"], rows_each=2, shortfall="accept", order="cpython")
+    alive = everyone(table)[2:]
+    decisions, _ = sampling.run(table, alive, [step], seed)
+    generator, expected = random.Random(seed), []
+    for task in ("t1", "t2", "t3"):
+        for category in ("high", "low"):
+            names = zip(table["task"].to_pylist(), table["category"].to_pylist(), strict=True)
+            rows = [at for at, name in enumerate(names) if name == (task, category) and at >= 2]
+            generator.shuffle(rows)
+            expected += rows[:2]
+    assert decisions.check(alive).tolist() == sorted(expected)
+
+
+def test_rows_beyond_the_limits_go_after_the_draw_and_none_come_for_them():
+    table = store([row(f"{at}", input="word " * at, references=["a"] * (1 + at % 2)) for at in range(40)])
+    plain = Sample(by=["source"], fraction=0.5, rounding="floor")
+    limits = {"max_references": 1, "lengths": {"field": "input", "unit": "whitespace", "max": 20}}
+    drawn = sampling.run(table, everyone(table), [plain], 0)[0].kept(everyone(table))
+    step = Sample(by=["source"], fraction=0.5, rounding="floor", limits=limits)
+    decisions, report = sampling.run(table, everyone(table), [step], 0, limits=clean.limits)
+    kept = decisions.check(everyone(table))
+    assert report["taken"].to_pylist() == [20]
+    assert kept.tolist() == [at for at in drawn.tolist() if at % 2 == 0 and at <= 20]
+    assert set(decisions.reasons) == {"over quota", "stratum not wanted", "over 1 references", "input over 20 words"}
+
+
+def test_rows_that_pass_a_step_know_no_limits_of_it():
+    table = store([row(f"{at}", source="ab"[at % 2], input="word " * 9) for at in range(10)])
+    limits = {"lengths": {"field": "input", "unit": "whitespace", "max": 5}}
+    step = Sample(where={"source": ["a"]}, rows={"a": 3}, limits=limits)
+    decisions, _ = sampling.run(table, everyone(table), [step], 0, limits=clean.limits)
+    assert Counter(table["source"].to_pylist()[at] for at in decisions.check(everyone(table))) == {"b": 5}
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"rows_each": 1, "rounding": "floor"}, "`rounding:` goes with `fraction:`"),
+        ({"rows_each": 1, "by": ["task"], "per": ["task"]}, "stands in `by:` and in `per:`"),
+    ],
+)
+def test_rounding_and_per_go_with_what_they_change(step, message):
+    with pytest.raises(ValidationError, match=message):
+        Sample(**step)

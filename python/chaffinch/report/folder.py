@@ -11,10 +11,13 @@ import pyarrow.parquet as pq
 
 from chaffinch.errors import DataError
 from chaffinch.output import CONTAMINATION, DATA, FLAGGED, LEDGER, QUARANTINE, manifest
+from chaffinch.store import ADDED
 
 BATCH_ROWS = 32_768
 _JSON_BLOCK = 16 << 20
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+# Columns that are no text.
+_KINDS = {"messages": _MESSAGES} | {name: kind for name, (_, kind) in ADDED.items()}
 
 
 class Folder:
@@ -123,7 +126,7 @@ def _json_batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
     size = path.stat().st_size
     block = _JSON_BLOCK if size <= _JSON_BLOCK or _longest_line(path) < _JSON_BLOCK else size + 1
     parse = pj.ParseOptions(
-        explicit_schema=pa.schema([(name, _MESSAGES if name == "messages" else pa.string()) for name in columns]),
+        explicit_schema=pa.schema([(name, _KINDS.get(name, pa.string())) for name in columns]),
         unexpected_field_behavior="ignore",
     )
     with pj.open_json(path, pj.ReadOptions(block_size=block), parse) as reader:

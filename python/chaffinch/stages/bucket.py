@@ -76,18 +76,15 @@ def run(
     label = to_numpy(codes)[alive]
     labels = pa.table(tuples)["label"].to_pylist()
     score, accuracy = (_numbers(rows[name], alive) for name in ("score", "task_accuracy"))
-    names = [
-        *DECILES,
-        *pa.array(_core.bucket(pa.array([], pa.float64()), spec.generation.edges)).dictionary.to_pylist(),
-    ]
-    below, above, nan, null = range(len(names) - 4, len(names))
-    found = np.full(len(alive), -1, np.int16)
     is_exact = np.isin(label, [code for code, name in enumerate(labels) if name == "exact_match"])
     is_generation = np.isin(label, [code for code, name in enumerate(labels) if name == "generation"])
+    sorted_in = bucket(score[is_generation], spec.generation.edges)
+    names = [*DECILES, *sorted_in.dictionary.to_pylist()]
+    below, above, nan, null = range(len(names) - 4, len(names))
+    found = np.full(len(alive), -1, np.int16)
     # The same steps in the same order as Python's floor(int(accuracy * 100) / 10), whose last bits decide at the edges.
     percent = np.where(np.isnan(accuracy), 0, accuracy * 100).astype(np.int64)
     found[is_exact] = (percent // 10)[is_exact]
-    sorted_in = pa.array(_core.bucket(pa.array(score[is_generation]), spec.generation.edges))
     found[is_generation] = len(DECILES) + to_numpy(sorted_in.indices)
     missing = (is_exact | is_generation) & ~rows["score"].is_valid().to_numpy()[alive]
     found[missing] = null

@@ -52,7 +52,7 @@ def run(
 
     Returns:
         Decisions without removals. `columns` has `label` (dictionary of string; null for rows of other sources),
-        `findings` a line for each task: source, task, rows, distinct, words (mean), outside (share of the rows, NaN
+        `findings` a line for each task: source, task, rows, distinct, words (mean), outside (share of the rows, null
         where too many outputs are different to look), ratio, label, decided_by (`rule` or `recipe`), borderline.
     """
     codes, tuples, _ = _core.factorize(rows.select(["source", "task"]), threads=threads)
@@ -84,7 +84,7 @@ def run(
             "rows": pa.array(counts[there], pa.uint32()),
             "distinct": pa.array(distinct[there], pa.uint32()),
             "words": words[there],
-            "outside": outside[there],
+            "outside": pa.array(outside[there], mask=np.isnan(outside[there])),
             "ratio": ratio[there],
             LABEL: labels.take(pa.array(np.where(exact[there], 0, 1))),
             "decided_by": pa.array(np.where(is_known, "recipe", "rule").tolist(), pa.string()),

@@ -311,7 +311,8 @@ def _wanted(step: Sample, present: Mapping[str, int], where: str) -> tuple[set[s
 
 def _quotas(step: Sample, present: Mapping[str, int]) -> pa.Table:
     if step.rows is not None:
-        return allocate(present, counts=step.rows, shortfall=step.shortfall)
+        counts = {label: rows for label, rows in step.rows.items() if label in present}
+        return allocate(present, counts=counts, shortfall=step.shortfall)
     if step.rows_each is not None:
         return allocate(present, counts=dict.fromkeys(present, step.rows_each), shortfall=step.shortfall)
     if step.fraction is not None and step.rounding == "floor":

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -19,8 +19,8 @@ from chaffinch import _core
 from chaffinch.cache import key_of
 from chaffinch.recipe.model import Write
 from chaffinch.stages.provenance import Marks
+from chaffinch.store import ADDED, Rows
 from chaffinch.store import SCHEMA as STORED
-from chaffinch.store import Rows
 
 BATCH = 16_384
 _TEXT = pa.large_string()
@@ -52,6 +52,12 @@ SCHEMA = pa.schema(
 
 # Of the store's columns, those that come out as they are.
 _COPIED = [name for name in STORED.names if name in SCHEMA.names]
+
+
+def schema_with(added: Iterable[str]) -> pa.Schema:
+    """The mixture's columns and these of `store.ADDED`, which only rows of recipes that score answers have."""
+    return pa.schema([*SCHEMA, *(pa.field(name, ADDED[name][1]) for name in added)])
+
 
 Render = Callable[[pa.Table, np.ndarray], pa.Table]
 
@@ -96,6 +102,7 @@ def run(
         The files, in order.
     """
     write_file = {"parquet": _write_parquet, "jsonl": _write_jsonl, "datasets": _write_arrow}[spec.format]
+    schema = schema_with(rows.added())
     count = _Count(advance, stopped)
     jobs = []
     for split, order in splits.items():
@@ -113,8 +120,8 @@ def run(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         parts = (part[start : start + BATCH] for start in range(0, len(part), BATCH))
-        batches = (assembling.submit(assemble, rows, each, render, marks, count) for each in parts)
-        write_file(path, _results(batches, ahead), spec)
+        batches = (assembling.submit(assemble, rows, each, render, marks, schema, count) for each in parts)
+        write_file(path, _results(batches, ahead), schema, spec)
         return Written(split, name, len(part), path.stat().st_size)
 
     with ThreadPoolExecutor(threads) as assembling, ThreadPoolExecutor(files_at_a_time) as writing:
@@ -149,7 +156,7 @@ def _results(futures: Iterator[Future[pa.Table]], ahead: int) -> Iterator[pa.Tab
         yield table
 
 
-def assemble(rows: Rows, part: np.ndarray, render: Render, marks: Marks, count: _Count) -> pa.Table:
+def assemble(rows: Rows, part: np.ndarray, render: Render, marks: Marks, schema: pa.Schema, count: _Count) -> pa.Table:
     """The output columns of some rows."""
     batch = rows.gather(part, _COPIED)
     text = render(batch, np.arange(len(part), dtype=np.uint32))
@@ -163,11 +170,12 @@ def assemble(rows: Rows, part: np.ndarray, render: Render, marks: Marks, count: 
         "prompt": text["prompt"],
         "response": response,
         **marks.columns(part),
+        **rows.gather_added(part),
     }
-    named = [columns[field.name] if field.name in columns else batch[field.name] for field in SCHEMA]
-    arrays = [column.cast(field.type) for column, field in zip(named, SCHEMA, strict=True)]
+    named = [columns[field.name] if field.name in columns else batch[field.name] for field in schema]
+    arrays = [column.cast(field.type) for column, field in zip(named, schema, strict=True)]
     count.add(len(part))
-    return pa.table(arrays, schema=SCHEMA)
+    return pa.table(arrays, schema=schema)
 
 
 def _file_name(split: str, index: int, n_files: int, form: str) -> str:
@@ -176,23 +184,23 @@ def _file_name(split: str, index: int, n_files: int, form: str) -> str:
     return f"{split}-{index:05}-of-{n_files:05}.{form}"
 
 
-def _write_parquet(path: Path, tables: Iterator[pa.Table], spec: Write) -> None:
+def _write_parquet(path: Path, tables: Iterator[pa.Table], schema: pa.Schema, spec: Write) -> None:
     # A dictionary only where values repeat: on text it costs time and saves nothing.
     repeated = ["source", "task", "category", "language", "licence", "class", "generator", "traces"]
-    repeated += ["prompt_origin", "response_origin", "messages.list.element.role"]
-    with pq.ParquetWriter(path, SCHEMA, compression=spec.compression, use_dictionary=repeated) as writer:
+    repeated += ["prompt_origin", "response_origin", "messages.list.element.role", *ADDED]
+    with pq.ParquetWriter(path, schema, compression=spec.compression, use_dictionary=repeated) as writer:
         for table in tables:
             writer.write_table(table)
 
 
-def _write_jsonl(path: Path, tables: Iterator[pa.Table], _: Write) -> None:
+def _write_jsonl(path: Path, tables: Iterator[pa.Table], _: pa.Schema, __: Write) -> None:
     path.touch()
     for table in tables:
         _core.write_jsonl(table, str(path), threads=1)
 
 
-def _write_arrow(path: Path, tables: Iterator[pa.Table], _: Write) -> None:
-    with pa.ipc.new_stream(str(path), SCHEMA) as writer:
+def _write_arrow(path: Path, tables: Iterator[pa.Table], schema: pa.Schema, _: Write) -> None:
+    with pa.ipc.new_stream(str(path), schema) as writer:
         for table in tables:
             writer.write_table(table)
 
