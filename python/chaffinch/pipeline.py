@@ -349,7 +349,7 @@ def _task_files(recipe: Recipe, data: Path) -> list[str]:
     files = [
         names.file
         for step in recipe.select
-        for names in (step.tasks, step.not_tasks)
+        for names in (step.tasks, step.not_tasks, step.compare)
         if not isinstance(names, list | None)
     ]
     return [hash_file(data / file) for file in files if (data / file).is_file()]

@@ -77,9 +77,22 @@ def _tell(result: "Result") -> None:
     typer.echo()
     facts(
         [
+            *_choice(values["stages"]),
             ("kept", f"{values['kept']:,}{share}"),
             ("time", f"{duration(values['seconds'])}, at most {size(values['peak_memory_bytes'])} of memory"),
             ("mixture", result.out / DATA),
             ("report", result.report),
         ]
     )
+
+
+def _choice(stages: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """How the tasks chosen by rules agree with a list, where the recipe holds them against one."""
+    from chaffinch.report.numbers import percent
+    from chaffinch.report.visible import inline
+
+    notes = next((stage["notes"] for stage in stages if "precision" in stage["notes"]), None)
+    if notes is None:
+        return []
+    shares = f"precision {percent(notes['precision'])}, recall {percent(notes['recall'])}"
+    return [("tasks", f"{notes['tasks chosen']:,} chosen; against {inline(notes['list'])}: {shares}")]

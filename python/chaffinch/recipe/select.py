@@ -25,8 +25,12 @@ class SelectStep(Strict):
     not_licences: Texts = []
     where: dict[str, Texts] = Field(default={}, description="a field of the source's own -> the values to keep")
 
+    compare: TaskFile | None = Field(
+        default=None, description="a list that the tasks chosen are held against: precision and recall in the report"
+    )
+
     @model_validator(mode="after")
     def _says_something(self) -> "SelectStep":
-        if not self.model_fields_set - {"sources"}:
+        if not self.model_fields_set - {"sources", "compare"}:
             raise ValueError("a select step needs a condition, such as tasks: or not_categories:")
         return self

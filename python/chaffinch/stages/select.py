@@ -48,7 +48,31 @@ def run(rows: Rows, alive: np.ndarray, steps: list[SelectStep], data: Path, *, t
         for field, values in step.where.items():
             _apply_where(rows, alive, step.sources, field, values, verdict, reasons)
     out = verdict >= 0
-    return Decisions(row=alive[out], reason=verdict[out].astype(np.uint16), reasons=reasons)
+    chosen = [distinct[code] for code in np.unique(codes[alive[~out]]).tolist()]
+    there = [distinct[code] for code in np.unique(codes[alive]).tolist()]
+    notes = [_compared(step, chosen, there, data) for step in steps if step.compare is not None]
+    return Decisions(alive[out], verdict[out].astype(np.uint16), reasons, notes=notes[-1] if notes else {})
+
+
+def _compared(
+    step: SelectStep, chosen: list[tuple[str | None, ...]], there: list[tuple[str | None, ...]], data: Path
+) -> dict[str, int | float | str]:
+    """How well the tasks chosen agree with a list, among the tasks that are there."""
+    assert step.compare is not None
+    listed = _names(step.compare, data)
+    tasks, present = (
+        {value[1] for value in values if step.sources is None or value[0] in step.sources} for values in (chosen, there)
+    )
+    assert listed is not None
+    agreed, possible = (sum(listed.match(task) for task in some) for some in (tasks, present))
+    return {
+        "tasks chosen": len(tasks),
+        "of these listed": agreed,
+        "listed tasks in the data": possible,
+        "precision": round(agreed / len(tasks), 4) if tasks else 0.0,
+        "recall": round(agreed / possible, 4) if possible else 0.0,
+        "list": step.compare.file,
+    }
 
 
 def _distinct(rows: Rows, threads: int | None) -> tuple[np.ndarray, list[tuple[str | None, ...]]]:
@@ -66,6 +90,7 @@ def check_task_lists(steps: list[SelectStep], data: Path) -> None:
     for step in steps:
         _names(step.tasks, data)
         _names(step.not_tasks, data)
+        _names(step.compare, data)
 
 
 class _Names:
