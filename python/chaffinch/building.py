@@ -20,7 +20,7 @@ from chaffinch.errors import DataError
 from chaffinch.ledger import write_flagged, write_ledger
 from chaffinch.memory import PeakMemory
 from chaffinch.output import CONTAMINATION, DATA, FLAGGED, LEDGER, MANIFEST, QUARANTINE, TASKS, Output, open_output
-from chaffinch.pipeline import Run, refuse_unfilled
+from chaffinch.pipeline import Run
 from chaffinch.progress import NoProgress, Progress
 from chaffinch.recipe.format import Template
 from chaffinch.recipe.load import load_recipe
@@ -79,7 +79,6 @@ def build(
     20000
     """
     resolved = load_recipe(recipe, set)
-    refuse_unfilled(resolved)
     template = format_stage.load_template(resolved.format.template)
     threads = thread_count(threads)
     progress = progress or NoProgress()

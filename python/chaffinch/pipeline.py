@@ -380,18 +380,3 @@ def check_names(recipe: Recipe, data: Path) -> None:
                 registry().lookup(source.registry)
             except RecipeError as error:
                 raise RecipeError(f"source {source.name}: {error}") from None
-
-
-def refuse_unfilled(recipe: Recipe) -> None:
-    """Says so, rather than pretend, when a recipe asks for stages that this version does not have.
-
-    Raises:
-        RecipeError: naming the stages and how to build without them.
-    """
-    missing = recipe.unfilled()
-    if missing:
-        without = " ".join(f"--set {stage}=null" for stage in missing)
-        raise RecipeError(
-            f"{recipe.name} needs {' and '.join(missing)}, which this version does not have\n"
-            f"hint: {without} builds it without; rows are then drawn by place alone, whatever a model can do with them"
-        )

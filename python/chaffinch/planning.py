@@ -40,7 +40,6 @@ class Plan:
         decided: the stages whose decisions an earlier build has taken already; none as long as there is a file to read.
         questions: answers still to be asked of the score stage's model; None where that is not known yet, because a
             stage before it has not decided, or there is no such stage.
-        unfilled: the stages that this version does not have.
     """
 
     recipe: Recipe
@@ -48,7 +47,6 @@ class Plan:
     stages: list[str]
     decided: list[str]
     questions: int | None
-    unfilled: list[str]
 
     def summary(self) -> dict[str, Any]:
         """The plan as JSON values."""
@@ -59,7 +57,6 @@ class Plan:
             "stages": self.stages,
             "decided": self.decided,
             "questions": self.questions,
-            "unfilled": self.unfilled,
         }
 
 
@@ -103,7 +100,7 @@ def plan(
         kept = kept_decisions(resolved, found, Path(data), folder)
         decided = [stage for stage, path in kept.items() if path.is_file()]
         questions = _questions(resolved, Path(data), folder, decided)
-    return Plan(resolved, planned, resolved.stages(), decided, questions, resolved.unfilled())
+    return Plan(resolved, planned, resolved.stages(), decided, questions)
 
 
 def _questions(recipe: Recipe, data: Path, folder: Path, decided: list[str]) -> int | None:

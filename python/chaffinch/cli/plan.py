@@ -20,7 +20,7 @@ def plan(
     as_json: options.Json = False,
 ) -> None:
     """Shows what a build would read and run, without doing it."""
-    from chaffinch.cli.screen import facts, print_json, table, warn
+    from chaffinch.cli.screen import facts, print_json, table
     from chaffinch.planning import plan as plan_build
     from chaffinch.recipe.load import parse_set
     from chaffinch.report.numbers import size
@@ -56,5 +56,3 @@ def plan(
     if made.recipe.score is not None:
         unknown = "not known before the stages before `score` have decided"
         facts([("to ask", unknown if made.questions is None else f"{made.questions:,} answers")])
-    if made.unfilled:
-        warn(f"this version cannot build it yet: {', '.join(made.unfilled)}")

@@ -104,10 +104,6 @@ class Recipe(Strict):
         }
         return ["read", *(stage for stage, there in asked.items() if there), "format", "write"]
 
-    def unfilled(self) -> list[str]:
-        """The stages that the recipe asks for and this version does not have."""
-        return []
-
     def json_values(self) -> dict[str, Any]:
         """The recipe as plain JSON values, defaults included, for manifests and cache keys."""
         return self.model_dump(mode="json", by_alias=True)
