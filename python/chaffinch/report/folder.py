@@ -10,7 +10,7 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from chaffinch.errors import DataError
-from chaffinch.output import CONTAMINATION, DATA, FLAGGED, LEDGER, QUARANTINE, manifest
+from chaffinch.output import CONTAMINATION, DATA, FLAGGED, LEDGER, QUARANTINE, TASKS, manifest
 from chaffinch.store import ADDED
 
 BATCH_ROWS = 32_768
@@ -96,14 +96,18 @@ class Folder:
         """Batches of the near duplicates that were only flagged; nothing when there are none."""
         return self._table(FLAGGED, columns, condition)
 
-    def _table(self, name: str, columns: Sequence[str], condition: Any) -> Iterator[Any]:
+    def tasks(self) -> Iterator[Any]:
+        """Batches of what is known of labelled tasks; nothing when no stage labelled them."""
+        return self._table(TASKS, None, None)
+
+    def _table(self, name: str, columns: Sequence[str] | None, condition: Any) -> Iterator[Any]:
         path = self.path / name
         if not path.is_file():
             return
         try:
             table = ds.dataset(path, format="parquet")
             # An older build's ledger lacks what later ones have.
-            there = [name for name in columns if name in table.schema.names]
+            there = None if columns is None else [name for name in columns if name in table.schema.names]
             yield from table.to_batches(columns=there, filter=condition, batch_size=BATCH_ROWS, batch_readahead=2)
         except pa.ArrowInvalid as error:
             raise DataError(f"{path}: {_first_line(error)}\nhint: the file is damaged; build again") from None

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from chaffinch.report.account import account
+from chaffinch.report.answers import answers
 from chaffinch.report.flow import draw, steps
 from chaffinch.report.folder import Folder
 from chaffinch.report.lengths import Lengths
@@ -47,6 +48,7 @@ def contents(folder: Folder) -> dict[str, Any]:
         "lengths": {"Prompt": _histogram(mixture.prompt), "Response": _histogram(mixture.response)},
         "held_in": manifest.get("contamination") or [],
         "passages": manifest.get("passages") or [],
+        "answers": answers(folder),
         "strata": strata,
         "quarantine": quarantined(folder),
         "notes": _notes(inputs),
@@ -120,7 +122,8 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
     # What is short is what a reader looks for; a stable sort keeps the recipe's order otherwise.
     strata.sort(key=lambda stratum: -(stratum["shortfall"] or 0))
     return {
-        "by": ", ".join(step["by"]) or "all rows",
+        "by": (f"{step['name']}: " if step.get("name") else "") + (", ".join(step["by"]) or "all rows"),
+        "per": ", ".join(step.get("per") or []),
         "strata": strata[:MOST_LINES],
         "n_strata": len(strata),
         "n_short": sum(1 for stratum in strata if stratum["shortfall"]),

@@ -39,7 +39,7 @@ def by_task(rows: pa.Table, kept: Rows, labelled: pa.Table) -> pa.Table:
         counts = np.bincount(task_of[answered], minlength=len(names))[task]
         sums = np.bincount(task_of[answered], score[answered], minlength=len(names))[task]
         columns["answered"] = pa.array(counts, pa.uint32())
-        columns["mean_score"] = pa.array(np.divide(sums, counts, where=counts > 0), mask=counts == 0)
+        columns["mean_score"] = pa.array(sums / np.maximum(counts, 1), mask=counts == 0)
     if accuracy is not None:
         of_task = np.full(len(names), np.nan)
         known = ~np.isnan(accuracy)
