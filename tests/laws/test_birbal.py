@@ -10,7 +10,7 @@ import chaffinch as cf
 from chaffinch.recipe.load import load_recipe
 from chaffinch.synth import synthesise
 
-FULL_SIZE = 2_948_230
+FULL_SIZE = 3_108_230
 SOURCES = {
     "birbal-200k": [1_000, 25_000, 100_000, 5_000, 10_000, 15_000, 50_000],
     "birbal-400k": [1_000, 25_000, 220_000, 5_000, 10_000, 28_000, 100_000],

@@ -1,43 +1,23 @@
 """Birbal's sampler against its published scripts' steps in plain Python, for a hundred seeds."""
 
-import math
 import random
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from rouge import Rouge
 
 from chaffinch.recipe.load import load_recipe
 from chaffinch.recipe.model import Recipe
 from chaffinch.stages import bucket, clean, sample, score
+from tests.birbal_twin import SHARES, Record, Tasks, bucket_names, exact_pool, generation_pool
 from tests.rows import everyone, row, store
 
 SEEDS = range(100)
-SHARES = [350, 350, 300, 300, 250, 250, 200, 150, 100, 50, 50]
 FACTOR = 0.03
 POOL = {"exact_match": 40, "generation": 45}
-EDGES = [0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
 WORDS = "the a cat dog sat ran on mat river. stone, yes no maybe blue green 12 café".split(" ")
-
-
-@dataclass(frozen=True)
-class Record:
-    """What the scripts keep of a row."""
-
-    number: int
-    instruction: str
-    input: str
-    references: tuple[str, ...]
-    prediction: str
-
-
-Tasks = dict[str, list[Record]]
 
 
 def said(chance: random.Random, most: int) -> str:
@@ -66,54 +46,6 @@ def corpus(seed: int) -> tuple[Tasks, Tasks]:
             number += 1
         made[0 if exact else 1][f"task{at:03d}"] = records
     return made
-
-
-def exact_pool(tasks: Tasks, generator: random.Random) -> Iterator[tuple[str, int, list[int]]]:
-    """Task, decile and the rows taken: wrong ones alone, at most so many as the task's decile says."""
-    for task in sorted(tasks):
-        records = tasks[task]
-        wrong = [one for one in records if one.prediction.split("\n\n")[0] not in one.references]
-        accuracy = (len(records) - len(wrong)) / len(records)
-        decile = math.floor(int(accuracy * 100) / 10)
-        short = [one.number for one in wrong if len(f"{one.instruction} {one.input}".split(" ")) < 800]
-        generator.shuffle(short)
-        yield task, decile, short[: int(SHARES[decile] * FACTOR)]
-
-
-def rouge_l(rouge: Rouge, record: Record) -> float:
-    """The best F over the references; an empty side is replaced by the other."""
-    best = 0.0
-    for reference in record.references:
-        answer = record.prediction.split("\n\n")[0].strip().replace(".", "").lower()
-        truth = reference.replace(".", "").lower()
-        if answer and truth:
-            best = max(best, float(rouge.get_scores(answer, truth)[0]["rouge-l"]["f"]))
-        else:
-            best = max(
-                best, float(rouge.get_scores(answer or truth or "same", answer or truth or "same")[0]["rouge-l"]["f"])
-            )
-    return best
-
-
-def generation_pool(tasks: Tasks, generator: random.Random) -> Iterator[tuple[str, int, int, int, list[int]]]:
-    """Task, bucket, its rows, those drawn, and those of them that stay."""
-    rouge = Rouge()
-    for task in sorted(tasks):
-        scores = {one.number: rouge_l(rouge, one) for one in tasks[task]}
-        by_number = {one.number: one for one in tasks[task]}
-        for number, (low, high) in enumerate(pairwise(EDGES)):
-            inside = [one for one, value in scores.items() if low <= value < high]
-            rows = len(inside)
-            generator.shuffle(inside)
-            drawn = inside[: math.floor((0.8 if number == 0 else 0.2) * rows)]
-            stay = [one for one in drawn if fits(by_number[one])]
-            yield task, number, rows, len(drawn), stay
-
-
-def fits(record: Record) -> bool:
-    """One reference, and short enough for two scripts."""
-    inside = len(record.input.split(" "))
-    return len(record.references) == 1 and inside <= 1_100 and 1 + inside + record.instruction.count(" ") < 800
 
 
 def recipe(seed: int, order: str) -> Recipe:
@@ -163,7 +95,7 @@ def sampled(exact: Tasks, generation: Tasks, spec: Recipe, steps: int) -> tuple[
 @pytest.mark.parametrize("seed", SEEDS)
 def test_pools_are_those_of_the_scripts(seed: int) -> None:
     exact, generation = corpus(seed)
-    deciles = {task: (decile, rows) for task, decile, rows in exact_pool(exact, random.Random(seed))}
+    deciles = {task: (decile, rows) for task, decile, rows in exact_pool(exact, random.Random(seed), FACTOR)}
     intervals = [*generation_pool(generation, random.Random(seed))]
     kept, buckets = sampled(exact, generation, recipe(seed, "cpython"), 2)
     assert kept.tolist() == sorted(
@@ -178,11 +110,6 @@ def test_pools_are_those_of_the_scripts(seed: int) -> None:
     task_of = {one.number: task for task, records in exact.items() for one in records}
     counts = Counter(task_of[at] for at in ours.tolist() if at in task_of)
     assert counts == Counter({task: len(rows) for task, (_, rows) in deciles.items() if rows})
-
-
-def bucket_names() -> list[str]:
-    """As recipes name the buckets of generation tasks."""
-    return [f"[{low:g}, {high:g})" for low, high in pairwise(EDGES)]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -205,7 +132,7 @@ def test_as_many_of_each_bucket_are_drawn_in_our_own_order(seed: int) -> None:
 def test_the_last_draw_is_python_s_shuffle_of_each_pool(seed: int) -> None:
     exact, generation = corpus(seed)
     pools = {
-        "exact_match": [at for _, _, rows in exact_pool(exact, random.Random(seed)) for at in rows],
+        "exact_match": [at for _, _, rows in exact_pool(exact, random.Random(seed), FACTOR) for at in rows],
         "generation": [at for *_, rows in generation_pool(generation, random.Random(seed)) for at in rows],
     }
     generator, expected = random.Random(seed), []
