@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from chaffinch.recipe.clean import Clean, Forbid, Length
+from chaffinch.recipe.bucket import Bucket, ExactMatchBuckets, GenerationBuckets
+from chaffinch.recipe.clean import Clean, Forbid, Length, Limits
 from chaffinch.recipe.decontaminate import Against, Decontaminate
 from chaffinch.recipe.dedup import Exact, Near
 from chaffinch.recipe.format import Format
+from chaffinch.recipe.label import Label
 from chaffinch.recipe.model import Recipe, Write
 from chaffinch.recipe.provenance import Provenance
 from chaffinch.recipe.sample import Sample
@@ -25,7 +27,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODELS = [
     *(Recipe, Source, Fields, RowOrigin, Edit, SelectStep, Provenance, Clean),
-    *(Length, Forbid, Exact, Near, Against, Decontaminate, Sample, Format, Write),
+    *(Length, Limits, Forbid, Exact, Near, Against, Decontaminate, Sample, Format, Write),
+    *(Label, Bucket, ExactMatchBuckets, GenerationBuckets),
     *(Score, Nearest, Transformers, Served, Prompt, ExactMatch, Generation),
 ]
 
