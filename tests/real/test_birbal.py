@@ -26,10 +26,6 @@ pytestmark = pytest.mark.real
 
 SEED = 42
 POOLS = ("exact-match-pool", "generation-pool", "natural-instructions")
-    "over 1 references": 0,
-    "input over 1100 space-split words": 0,
-    "instruction+input over 799 space-split words": 0,
-}
 
 
 @dataclass(frozen=True)
