@@ -181,6 +181,11 @@ def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
             warnings += dedup.warnings(done.decisions.notes, done.rows_in)
         if done.stage == "score":
             warnings += score.warnings(done.decisions.notes)
+    for asked in run.recipe.select:
+        if asked.compare is not None and not (run.data / asked.compare.file).is_file():
+            warnings.append(
+                f"the tasks chosen were not held against {asked.compare.file}: it is not in the data folder"
+            )
     if not len(run.alive):
         warnings.append("the mixture is empty: every row was removed")
     if missing := run.missing_sets():

@@ -89,3 +89,29 @@ def test_threads_change_nothing_in_a_large_draw(threads):
     quotas = dict.fromkeys("abcd", 10_000)
     one = sampling.sample(labels, quotas, seed=1, threads=1)
     assert sampling.sample(labels, quotas, seed=1, threads=threads) == one
+
+
+STEPS = [
+    {"rows": {"low": 3, "high": 1}, "shortfall": "accept"},
+    {"rows_each": 2, "shortfall": "accept"},
+    {"fraction": 0.4},
+    {"fraction": {"low": 0.8, "high": 0.2}, "rounding": "floor"},
+    {"total": 2, "method": "equal", "shortfall": "accept"},
+]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["t1", "t2", "t3"]), st.sampled_from(["low", "high"])), min_size=1, max_size=40),
+    st.sampled_from(STEPS),
+    st.integers(0, 2**64 - 1),
+)
+def test_a_step_within_tasks_is_the_step_on_each_task_alone(rows, step, seed):
+    table = store([row(f"{at}", task=task, category=category) for at, (task, category) in enumerate(rows)], chunk=7)
+    within = sampling.run(table, everyone(table), [Sample(by=["category"], per=["task"], **step)], seed)[0]
+    alone = []
+    for task in sorted({task for task, _ in rows}):
+        ours = np.array([at for at, (one, _) in enumerate(rows) if one == task], np.uint32)
+        alone += (
+            sampling.run(table, ours, [Sample(by=["category"], others="drop", **step)], seed)[0].kept(ours).tolist()
+        )
+    assert within.kept(everyone(table)).tolist() == sorted(alone)

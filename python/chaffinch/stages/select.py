@@ -50,8 +50,11 @@ def run(rows: Rows, alive: np.ndarray, steps: list[SelectStep], data: Path, *, t
     out = verdict >= 0
     chosen = [distinct[code] for code in np.unique(codes[alive[~out]]).tolist()]
     there = [distinct[code] for code in np.unique(codes[alive]).tolist()]
-    notes = [_compared(step, chosen, there, data) for step in steps if step.compare is not None]
-    return Decisions(alive[out], verdict[out].astype(np.uint16), reasons, notes=notes[-1] if notes else {})
+    notes: dict[str, int | float | str] = {}
+    for step in steps:
+        if step.compare is not None and (data / step.compare.file).is_file():
+            notes = _compared(step, chosen, there, data)
+    return Decisions(alive[out], verdict[out].astype(np.uint16), reasons, notes=notes)
 
 
 def _compared(
@@ -90,7 +93,9 @@ def check_task_lists(steps: list[SelectStep], data: Path) -> None:
     for step in steps:
         _names(step.tasks, data)
         _names(step.not_tasks, data)
-        _names(step.compare, data)
+        # Nothing is decided by it, so it need not be there.
+        if step.compare is not None and (data / step.compare.file).is_file():
+            _names(step.compare, data)
 
 
 class _Names:
