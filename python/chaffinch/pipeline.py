@@ -134,8 +134,8 @@ class Run:
             "clean": self._clean,
             "dedup": self._dedup,
             "decontaminate": self._decontaminate,
-            "score": self._score,
             "label": self._label,
+            "score": self._score,
             "bucket": self._bucket,
             "sample": self._sample,
         }
