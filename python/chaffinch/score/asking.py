@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -129,11 +130,11 @@ class _Watch:
         """Rows that were asked about."""
         self._answered += rows
         self._tokens += tokens
-        self.known(rows)
         seconds = perf_counter() - self._started
         if self._answered and self._tokens:
-            minutes = seconds / self._answered * self._left / 60
-            self._progress.note(f"{self._tokens / seconds:,.0f} tokens/s, {minutes:,.0f} min left")
+            minutes = seconds / self._answered * (self._left - rows) / 60
+            self._progress.note(f"{self._tokens / seconds:,.0f} tokens/s, about {max(1, round(minutes)):,} min left")
+        self.known(rows)
 
 
 def _answered(
@@ -154,43 +155,48 @@ def _answered(
     elif len(asked):
         prompts = Prompts(rows, asked, spec.prompt, seed, threads)
         store = AnswerStore(cache, identity(spec, cache))
-        asking = _Asking(spec, store, found, watch)
-        for start in range(0, len(asked), WINDOW):
-            some = asked[start : start + WINDOW]
-            yield some, asking.texts(list(prompts.of(some)))
+        with ExitStack() as stack:
+            asking = _Asking(spec, store, found, watch, stack)
+            for start in range(0, len(asked), WINDOW):
+                some = asked[start : start + WINDOW]
+                yield some, asking.texts(list(prompts.of(some)))
     found.missing = +found.missing
 
 
 class _Asking:
-    """Looks answers up, and asks for those that are not there."""
+    """Looks answers up, and asks for those that are not there.
 
-    def __init__(self, spec: Score, store: AnswerStore, found: Answers, watch: _Watch) -> None:
-        self._spec, self._store, self._found, self._watch = spec, store, found, watch
+    Only with the first question is the store locked, until `stack` closes, and the model loaded, which takes minutes
+    and gigabytes.
+    """
+
+    def __init__(self, spec: Score, store: AnswerStore, found: Answers, watch: _Watch, stack: ExitStack) -> None:
+        self._spec, self._store, self._found, self._watch, self._stack = spec, store, found, watch, stack
         self._model: Model | None = None
 
     def texts(self, prompts: list[str]) -> list[str | None]:
         keys = [question_key(prompt) for prompt in prompts]
         times = Counter(keys)
+        if self._model is None and any(key not in self._store for key in keys):
+            self._stack.enter_context(self._store.writing())
+            self._model = self._load()
         new = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in self._store}
         known = len(keys) - sum(times[key] for key in new)
         self._found.known += known
         self._watch.known(known)
         failed: dict[str, str] = {}
-        if new:
+        if new and self._model is not None:
             names = list(new)
-            with self._store.writing() as store:
-                for batch in self._loaded().complete(list(new.values())):
-                    self._keep(batch, names, times, store, failed)
+            for batch in self._model.complete(list(new.values())):
+                self._keep(batch, names, times, failed)
         for key in keys:
             why = failed.get(key) or self._store.why(key)
             if why is not None:
                 self._found.missing[why] += 1
         return [self._store.get(key) for key in keys]
 
-    def _keep(
-        self, batch: Batch, names: list[str], times: Counter[str], store: AnswerStore, failed: dict[str, str]
-    ) -> None:
-        store.add(
+    def _keep(self, batch: Batch, names: list[str], times: Counter[str], failed: dict[str, str]) -> None:
+        self._store.add(
             {names[at]: text for at, text in batch.answers.items()},
             {names[at]: why for at, why in batch.refused.items()},
         )
@@ -200,13 +206,9 @@ class _Asking:
         outcomes = [*batch.answers, *batch.refused, *batch.failed]
         self._watch.answered(sum(times[names[at]] for at in outcomes), batch.tokens)
 
-    def _loaded(self) -> Model:
-        """The model, which takes minutes to load and gigabytes: only once there is a question."""
-        if self._model is None:
-            answerer = self._spec.answerer
-            if isinstance(answerer, Served):
-                self._model = served.ServedModel(answerer, self._spec)
-            else:
-                assert isinstance(answerer, Transformers)
-                self._model = local.LocalModel(answerer, self._spec, self._store.identity.get("commit"))
-        return self._model
+    def _load(self) -> Model:
+        answerer = self._spec.answerer
+        if isinstance(answerer, Served):
+            return served.ServedModel(answerer, self._spec)
+        assert isinstance(answerer, Transformers)
+        return local.LocalModel(answerer, self._spec, self._store.identity.get("commit"))
