@@ -108,9 +108,9 @@ def _write_mixture(folder: Path, rows: list[dict[str, Any]], kind: str, stem: st
 def _manifest(kept: list[dict[str, Any]], removed: list[dict[str, Any]], bad: list[dict[str, Any]]) -> dict[str, Any]:
     alive = len(kept) + len(removed)
     reasons = dict(Counter(row["reason"] for row in bad))
-    stages = [_stage("read", alive + len(bad), reasons)]
+    stages = [stage("read", alive + len(bad), reasons)]
     for name in STAGES:
-        stages.append(_stage(name, alive, dict(Counter(row["reason"] for row in removed if row["stage"] == name))))
+        stages.append(stage(name, alive, dict(Counter(row["reason"] for row in removed if row["stage"] == name))))
         alive = stages[-1]["rows_out"]
     names = sorted({row["source"] for row in [*kept, *removed, *bad]})
     return {
@@ -155,7 +155,7 @@ def _manifest(kept: list[dict[str, Any]], removed: list[dict[str, Any]], bad: li
     }
 
 
-def _stage(name: str, rows_in: int, removed: dict[str, int]) -> dict[str, Any]:
+def stage(name: str, rows_in: int, removed: dict[str, int]) -> dict[str, Any]:
     rows_out = rows_in - sum(removed.values())
     return {
         "stage": name,

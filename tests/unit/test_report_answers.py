@@ -63,6 +63,16 @@ def test_the_page_shows_labels_scores_buckets_and_borderline_tasks(tmp_path: Pat
     assert "1.20" in answers
 
 
+def test_the_choice_of_tasks_is_held_against_its_list(tmp_path: Path) -> None:
+    notes = {"tasks chosen": 1_784, "of these listed": 461, "listed tasks in the data": 462, "precision": 0.588}
+    notes |= {"recall": 0.9978, "list": "<list>.txt"}
+    text = page(tmp_path, [task("t")], stages=[{**finished.stage("select", 5, {}), "notes": notes}])
+    assert (
+        "1,784 tasks, of which 461 are in <code>&lt;list&gt;.txt</code>: precision 58.8 %, recall 99.8 % of the 462"
+        in text
+    )
+
+
 def test_a_build_without_labels_has_no_such_section(tmp_path: Path) -> None:
     assert 'id="answers"' not in page(tmp_path, [])
 

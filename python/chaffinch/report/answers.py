@@ -39,6 +39,7 @@ def answers(folder: Folder) -> dict[str, Any] | None:
             label: (sum(task["label"] == label for task in tasks), sum(t["rows"] for t in tasks if t["label"] == label))
             for label in ("exact_match", "generation")
         },
+        "choice": next((stage["notes"] for stage in folder.stages if "precision" in (stage.get("notes") or {})), None),
         "by_recipe": sum(task["decided_by"] == "recipe" for task in tasks),
         "accuracy": by_accuracy(exact),
         "n_exact": len(exact),
