@@ -114,7 +114,7 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         items = [(str(name), below) for name, below in value.items()]
     elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
-        named = all(isinstance(item, Mapping) and "name" in item for item in value)
+        named = all(isinstance(item, Mapping) and item.get("name") is not None for item in value)
         items = [(str(item["name"] if named else number), item) for number, item in enumerate(value)]
     if not items:
         yield key, value

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import chaffinch as cf
 from chaffinch.recipe.load import load_recipe
@@ -98,3 +99,22 @@ def test_yaml_that_would_do_harm_or_mean_two_things_is_refused(folder: Path, tex
     (folder / "own.yaml").write_text(text)
     with pytest.raises(cf.RecipeError, match=message):
         load_recipe(folder / "own.yaml")
+
+
+def test_steps_are_merged_by_name_and_a_resolved_recipe_keeps_its_steps(tmp_path: Path) -> None:
+    base = {"name": "x", "sources": [{"name": "a", "files": "a"}, {"name": "b", "files": "b"}]}
+    base["sample"] = [{"name": "one", "rows_each": 5, "shortfall": "accept"}, {"name": "two", "fraction": 0.5}]
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base))
+    (tmp_path / "mine.yaml").write_text("base: base.yaml\nname: mine\nsample: [{name: two, fraction: 0.25}]\n")
+    merged = load_recipe(tmp_path / "mine.yaml", {"sample.one.rows_each": 7})
+    assert [(step.name, step.rows_each, step.fraction) for step in merged.sample] == [
+        ("one", 7, None),
+        ("two", None, 0.25),
+    ]
+    unnamed = load_recipe(base | {"sample": [{"rows_each": 5}, {"fraction": 0.5}]}).json_values()
+    assert len(load_recipe(unnamed).sample) == 2
+    (tmp_path / "resolved.yaml").write_text(yaml.safe_dump(unnamed))
+    (tmp_path / "over.yaml").write_text("base: resolved.yaml\nname: over\nsample: [{name: new, rows_each: 1}]\n")
+    assert [step.name for step in load_recipe(tmp_path / "over.yaml").sample] == ["new"]
+    with pytest.raises(cf.RecipeError, match="two steps are named one"):
+        load_recipe(base | {"sample": [{"name": "one", "rows_each": 5}] * 2})

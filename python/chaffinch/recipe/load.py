@@ -220,7 +220,9 @@ def merge(base: Mapping[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_named(value: Any) -> TypeGuard[list[dict[str, Any]]]:
     return (
-        isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) and "name" in item for item in value)
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(item, Mapping) and item.get("name") is not None for item in value)
     )
 
 

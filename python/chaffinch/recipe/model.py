@@ -70,6 +70,14 @@ class Recipe(Strict):
             raise ValueError(f"two sources are named {twice[0]}")
         return sources
 
+    @field_validator("sample")
+    @classmethod
+    def _steps_have_names_of_their_own(cls, steps: list[Sample]) -> list[Sample]:
+        names = [step.name for step in steps if step.name is not None]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two steps are named {twice[0]}")
+        return steps
+
     @model_validator(mode="after")
     def _steps_name_known_sources(self) -> "Recipe":
         names = [source.name for source in self.sources]
