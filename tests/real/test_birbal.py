@@ -257,3 +257,23 @@ def test_rules_against_the_published_list(real: Path) -> None:
         "recall": 0.9978,
         "list": "birbal/selected_NI_tasks.txt",
     }
+
+
+def test_paper_mode_names_what_real_data_lacks(real: Path, tmp_path: Path) -> None:
+    table = {"sources.natural-instructions.task_table": "natural-instructions/task_table.json"}
+    result = cf.build("birbal-200k", data=real, out=tmp_path / "out", set={"mode": "paper", **table})
+    short = [text for text in result.summary["warnings"] if "rows asked" in text]
+    assert {text.split(":")[0] for text in short} == {
+        *("exact_match", "generation", "lima", "open-platypus", "natural-instructions", "openbookqa", "quac"),
+        *("cnn-dailymail", "mathinstruct"),
+    }
+    assert "quac: 10,000 rows asked, 0 there, 0 taken" in short
+    notes = next(stage["notes"] for stage in result.summary["stages"] if stage["stage"] == "select")
+    assert notes["recall"] == 1.0
+    assert result.tasks is not None
+    shares = {"[0, 0.2)": 0.4} | dict.fromkeys(bucket_names()[1:], 0.1)
+    rows = [*result.split("train").to_pylist(), *result.split("validation").to_pylist(), *result.ledger.to_pylist()]
+    there = Counter((one["row_id"].split("/")[1], one["bucket"]) for one in rows if one["label"] == "generation")
+    kept = Counter((one["task"], one["bucket"]) for one in rows if "prompt" in one and one["label"] == "generation")
+    for (task, name), count in there.items():
+        assert kept[task, name] == math.floor(shares.get(name, 0) * count)
