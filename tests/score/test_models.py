@@ -11,6 +11,7 @@ from chaffinch.errors import DataError
 from chaffinch.recipe.score import Score
 from chaffinch.score.local import LocalModel, model_identity
 from chaffinch.score.served import ServedModel
+from tests.score.corpus import decided, recipe, write_task
 from tests.score.server import collected, transformers_serve
 from tests.score.tiny import save_tiny_model
 
@@ -75,6 +76,36 @@ def test_an_answer_ends_at_its_mark_and_the_batch_with_it(tiny: Path) -> None:
     model = local(spec(tiny, max_new_tokens=40, ends_at=text[5:7]))
     prompt = len(model._tokenizer(asked[at])["input_ids"])
     assert sum(batch.tokens for batch in model.complete([asked[at]])) < prompt + 20
+
+
+def test_what_does_not_fit_into_memory_is_asked_in_halves(tiny: Path) -> None:
+    import torch
+
+    class Small(LocalModel):
+        def _generate(self, prompts: Any, some: list[int]) -> Any:
+            if len(some) > 2 or "too much" in prompts[some[0]]:
+                raise torch.OutOfMemoryError
+            return super()._generate(prompts, some)
+
+    asked = [*questions(6), "too much"]
+    score = spec(tiny)
+    answers, refused, failed, n = collected(Small(score.answerer, score, None).complete(asked))
+    assert answers == collected(local(score).complete(asked[:6]))[0]
+    assert (refused, failed) == ({}, {6: "it does not fit into the device's memory"})
+    assert n > 3
+
+
+def test_a_whole_run_asks_the_model_and_the_next_one_does_not(tiny: Path, tmp_path: Path) -> None:
+    write_task(tmp_path / "data", "t", [(f"one {at}", ["two"]) for at in range(6)], [("three", "two")])
+    answerer = {"model": str(tiny), "dtype": "float32"}
+    first = decided(tmp_path / "data", tmp_path, recipe(answerer=answerer, max_new_tokens=8))
+    assert first.rows.table["answer"].null_count == 0
+    assert first.steps[-1].decisions.notes["tokens"] > 6 * 50
+    values = recipe(answerer=answerer, max_new_tokens=8, generation={"metric": "rouge1"})
+    again = decided(tmp_path / "data", tmp_path, values)
+    assert again.rows.table["answer"].equals(first.rows.table["answer"])
+    notes = again.steps[-1].decisions.notes
+    assert (notes["known"], notes["tokens"]) == (6, 0)
 
 
 def test_a_prompt_longer_than_the_model_takes_is_refused(tmp_path: Path) -> None:

@@ -103,6 +103,17 @@ def test_what_is_no_example_is_none(tmp_path: Path, nothing: Any) -> None:
     assert task_examples(run.rows, 1) == {}
 
 
+def test_a_shard_whose_examples_are_gone_is_read_again(tmp_path: Path) -> None:
+    write_task(tmp_path / "data", "t", [("a", ["b"])], [("e", "o")])
+    run, _ = read(tmp_path / "data", tmp_path, recipe())
+    examples = run.rows.shards[0].examples
+    assert examples is not None
+    examples.unlink()
+    run, _ = read(tmp_path / "data", tmp_path, recipe())
+    assert not run.rows.shards[0].cached
+    assert task_examples(run.rows, 1) == {("ni", "t"): [Case("e", "o")]}
+
+
 def corpus(data: Path, files: list[str]) -> None:
     many = [(f"question {at}", [f"answer {at}"]) for at in range(30)]
     for name in files:
