@@ -1,13 +1,14 @@
 """Models run here and behind a real server: batches change no answer, and both give the same."""
 
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chaffinch.errors import DataError
+from chaffinch.errors import DataError, RecipeError
 from chaffinch.recipe.score import Score
 from chaffinch.score.local import LocalModel, model_identity
 from chaffinch.score.served import ServedModel
@@ -83,7 +84,7 @@ def test_what_does_not_fit_into_memory_is_asked_in_halves(tiny: Path) -> None:
 
     class Small(LocalModel):
         def _generate(self, prompts: Any, some: list[int]) -> Any:
-            if len(some) > 2 or "too much" in prompts[some[0]]:
+            if len(some) > 2 or "too much" in [prompts[at] for at in some]:
                 raise torch.OutOfMemoryError
             return super()._generate(prompts, some)
 
@@ -147,6 +148,16 @@ def test_what_is_no_model_is_told(tmp_path: Path) -> None:
     (tmp_path / "evil.py").write_text("raise SystemExit('it ran')")
     with pytest.raises(DataError, match=r"cannot be loaded: .*\nhint: "):
         local(spec(tmp_path))
+
+
+def test_what_is_not_installed_is_told(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = Score.model_validate({"sources": ["s"], "answerer": {"address": "http://x/v1", "model": "m"}})
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    with pytest.raises(RecipeError, match=r"needs torch\nhint: pip install 'chaffinch\[train\]'"):
+        local(spec(tiny))
+    with pytest.raises(RecipeError, match=r"needs httpx2\nhint: pip install 'chaffinch\[serve\]'"):
+        ServedModel(served.answerer, served)
 
 
 def test_a_server_gives_the_answers_of_the_model_itself(tiny: Path, address: str) -> None:
