@@ -126,7 +126,8 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
         "per": ", ".join(step.get("per") or []),
         "strata": strata[:MOST_LINES],
         "n_strata": len(strata),
-        "n_short": sum(1 for stratum in strata if stratum["shortfall"]),
+        # Within each task a number is the most that is taken.
+        "n_short": 0 if step.get("per") else sum(1 for stratum in strata if stratum["shortfall"]),
         "sums": {
             name: sum(stratum[name] or 0 for stratum in strata) for name in ("available", "asked", "taken", "shortfall")
         },
