@@ -52,7 +52,7 @@ impl Form {
         Cow::Owned(text.to_lowercase())
     }
 
-    fn of_answer<'a>(self, answer: &'a str) -> Cow<'a, str> {
+    fn of_answer(self, answer: &str) -> Cow<'_, str> {
         self.of(if self.is_stripped { answer.trim_matches(is_python_space) } else { answer })
     }
 }
@@ -86,10 +86,10 @@ pub fn score(answers: &Answers<'_>, control: &Control) -> Result<Vec<Option<f64>
     }
     let mut scores = vec![None; n];
     scores.par_chunks_mut(1024).enumerate().try_for_each(|(block, scores)| {
-        let mut scorer = Scorer::new(answers.compat, answers.metric, false)?;
+        let mut rouge = Scorer::new(answers.compat, answers.metric, false)?;
         let mut pace = Pace::new(control);
         for (offset, slot) in scores.iter_mut().enumerate() {
-            pace.step(answers.one(block * 1024 + offset, slot, &mut scorer))?;
+            pace.step(answers.one(block * 1024 + offset, slot, &mut rouge))?;
         }
         pace.flush()
     })?;
@@ -98,7 +98,7 @@ pub fn score(answers: &Answers<'_>, control: &Control) -> Result<Vec<Option<f64>
 
 impl Answers<'_> {
     /// Fills `slot` with the score of one answer; how many bytes that took.
-    fn one(&self, row: usize, slot: &mut Option<f64>, scorer: &mut Scorer) -> usize {
+    fn one(&self, row: usize, slot: &mut Option<f64>, rouge: &mut Scorer) -> usize {
         let count = self.references.count(row);
         if self.measures[row] == Measure::Nothing || count == 0 {
             return 0;
@@ -126,7 +126,7 @@ impl Answers<'_> {
                     (&*prediction, &*prediction)
                 }
             };
-            let f1 = scorer.score(left, right).map(|score| score.f1);
+            let f1 = rouge.score(left, right).map(|score| score.f1);
             *slot = match (*slot, f1) {
                 (Some(best), Some(f1)) => Some(best.max(f1)),
                 (best, f1) => best.or(f1),
