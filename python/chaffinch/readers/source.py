@@ -287,7 +287,7 @@ def _quarantined(item: _Work, start: bytes) -> Outcome:
     table = pa.table({name: [value] for name, value in columns.items()})
     with atomic_path(item.job["quarantine"]) as temporary, pa.ipc.new_file(str(temporary), QUARANTINE) as writer:
         writer.write_table(table.cast(QUARANTINE))
-    return 0, 1, {"truncated_file": 1}
+    return 0, 1, 0, {"truncated_file": 1}
 
 
 def _examples(item: _Work) -> Path:
