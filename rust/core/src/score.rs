@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 
 use crate::control::Pace;
-use crate::rouge::{Compat, Metric, References, Scorer};
+use crate::rouge::{self, Reduce, References, Scorer};
 use crate::text::{Texts, is_python_space};
 use crate::{Control, Error, Result};
 
-/// How an answer is measured.
+/// How an answer is measured: the label of its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Measure {
+pub enum Label {
     /// Not at all: there is no answer, or nobody says how.
     Nothing,
     /// 1 where any reference equals the answer, byte for byte, else 0.
@@ -64,13 +64,11 @@ pub struct Answers<'a> {
     /// The references of each.
     pub references: &'a dyn References,
     /// How each is measured.
-    pub measures: &'a [Measure],
+    pub labels: &'a [Label],
     /// Of generated texts.
     pub form: Form,
-    /// What of ROUGE.
-    pub metric: Metric,
-    /// Whose ROUGE.
-    pub compat: Compat,
+    /// What of ROUGE, and whose.
+    pub measure: rouge::Measure,
 }
 
 /// The score of each answer; `None` where it is not measured or has no reference.
@@ -79,17 +77,17 @@ pub struct Answers<'a> {
 /// stays so for the references behind, as in Birbal's script.
 pub fn score(answers: &Answers<'_>, control: &Control) -> Result<Vec<Option<f64>>> {
     let n = answers.answers.len();
-    for (right, rows) in [("references", answers.references.len()), ("measures", answers.measures.len())] {
+    for (right, rows) in [("references", answers.references.len()), ("labels", answers.labels.len())] {
         if rows != n {
             return Err(Error::LengthMismatch { left: "answers", left_rows: n, right, right_rows: rows });
         }
     }
     let mut scores = vec![None; n];
     scores.par_chunks_mut(1024).enumerate().try_for_each(|(block, scores)| {
-        let mut rouge = Scorer::new(answers.compat, answers.metric, false)?;
+        let mut pairs = Scorer::new(answers.measure);
         let mut pace = Pace::new(control);
         for (offset, slot) in scores.iter_mut().enumerate() {
-            pace.step(answers.one(block * 1024 + offset, slot, &mut rouge))?;
+            pace.step(answers.one(block * 1024 + offset, slot, &mut pairs, control)?)?;
         }
         pace.flush()
     })?;
@@ -98,18 +96,24 @@ pub fn score(answers: &Answers<'_>, control: &Control) -> Result<Vec<Option<f64>
 
 impl Answers<'_> {
     /// Fills `slot` with the score of one answer; how many bytes that took.
-    fn one(&self, row: usize, slot: &mut Option<f64>, rouge: &mut Scorer) -> usize {
+    fn one(
+        &self,
+        row: usize,
+        slot: &mut Option<f64>,
+        pairs: &mut Scorer,
+        control: &Control,
+    ) -> Result<usize> {
         let count = self.references.count(row);
-        if self.measures[row] == Measure::Nothing || count == 0 {
-            return 0;
+        if self.labels[row] == Label::Nothing || count == 0 {
+            return Ok(0);
         }
         let answer = self.answers.get(row);
         let references = (0..count).map(|number| self.references.get(row, number));
         let bytes = references.clone().map(|reference| answer.len() + reference.len()).sum();
-        if self.measures[row] == Measure::ExactMatch {
+        if self.labels[row] == Label::ExactMatch {
             let is_right = references.into_iter().any(|reference| reference == answer);
             *slot = Some(f64::from(u8::from(is_right)));
-            return bytes;
+            return Ok(bytes);
         }
         let mut prediction = self.form.of_answer(&answer);
         for reference in references {
@@ -126,13 +130,14 @@ impl Answers<'_> {
                     (&*prediction, &*prediction)
                 }
             };
-            let f1 = rouge.score(left, right).map(|score| score.f1);
+            let found = pairs.score(left, std::iter::once(right), Reduce::Max, control)?;
+            let f1 = found.map(|score| score.f1);
             *slot = match (*slot, f1) {
                 (Some(best), Some(f1)) => Some(best.max(f1)),
                 (best, f1) => best.or(f1),
             };
         }
-        bytes
+        Ok(bytes)
     }
 }
 
@@ -159,16 +164,15 @@ mod tests {
 
     const BIRBAL: Form = Form { is_stripped: true, is_lowercase: true, is_without_full_stops: true };
 
-    fn scores(cases: &[(&'static str, &[&'static str])], measure: Measure) -> Vec<Option<f64>> {
+    fn scores(cases: &[(&'static str, &[&'static str])], label: Label) -> Vec<Option<f64>> {
         let answers: Vec<&str> = cases.iter().map(|case| case.0).collect();
         let lists = Lists(cases.iter().map(|case| case.1.to_vec()).collect());
         let spec = Answers {
             answers: &answers,
             references: &lists,
-            measures: &vec![measure; cases.len()],
+            labels: &vec![label; cases.len()],
             form: BIRBAL,
-            metric: Metric::L,
-            compat: Compat::Rouge,
+            measure: rouge::Measure::parse("rougeL", "rouge==1.0.1", false).unwrap(),
         };
         score(&spec, &Control::default()).unwrap()
     }
@@ -177,8 +181,8 @@ mod tests {
     fn exact_match_folds_and_strips_nothing() {
         let cases: [(&str, &[&str]); 5] =
             [("Yes", &["No", "Yes"]), ("yes", &["Yes"]), ("Yes ", &["Yes"]), ("", &[""]), ("x", &[])];
-        assert_eq!(scores(&cases, Measure::ExactMatch), [Some(1.0), Some(0.0), Some(0.0), Some(1.0), None]);
-        assert_eq!(scores(&cases, Measure::Nothing), [None; 5]);
+        assert_eq!(scores(&cases, Label::ExactMatch), [Some(1.0), Some(0.0), Some(0.0), Some(1.0), None]);
+        assert_eq!(scores(&cases, Label::Nothing), [None; 5]);
     }
 
     #[test]
@@ -192,22 +196,21 @@ mod tests {
             ("x", &["y", "x"]),
             ("x", &["y"]),
         ];
-        assert_eq!(scores(&cases, Measure::Generation), [equal, equal, equal, equal, equal, Some(0.0)]);
+        assert_eq!(scores(&cases, Label::Generation), [equal, equal, equal, equal, equal, Some(0.0)]);
     }
 
     #[test]
     fn lengths_are_checked() {
         let answers = vec!["a"];
-        for (references, measures) in
-            [(vec![], vec![Measure::ExactMatch]), (vec![vec!["a"]], vec![]), (vec![vec!["a"]; 2], vec![])]
+        for (references, labels) in
+            [(vec![], vec![Label::ExactMatch]), (vec![vec!["a"]], vec![]), (vec![vec!["a"]; 2], vec![])]
         {
             let spec = Answers {
                 answers: &answers,
                 references: &Lists(references),
-                measures: &measures,
+                labels: &labels,
                 form: BIRBAL,
-                metric: Metric::L,
-                compat: Compat::Rouge,
+                measure: rouge::Measure::parse("rougeL", "rouge==1.0.1", false).unwrap(),
             };
             assert!(score(&spec, &Control::default()).is_err());
         }

@@ -3,8 +3,8 @@
 use arrow_array::Float64Array;
 use arrow_array::types::UInt8Type;
 use chaffinch_core::Error;
-use chaffinch_core::rouge::{Compat, Metric};
-use chaffinch_core::score::{Answers, Form, Measure, score as measure};
+use chaffinch_core::rouge::Measure;
+use chaffinch_core::score::{Answers, Form, Label, score as measured};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyChunkedArray};
 
@@ -29,29 +29,27 @@ pub(crate) fn score(
     threads: Option<usize>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyArray> {
-    let compat = Compat::parse(compat).map_err(BorderError::from)?;
-    let metric = Metric::parse(metric, compat).map_err(BorderError::from)?;
+    let measure = Measure::parse(metric, compat, false).map_err(BorderError::from)?;
     let form = form(&normal_form)?;
     let measures = numbers::<UInt8Type>("measures", measures)?;
     let scores = door::enter(py, threads, progress, |control| {
-        let measures: Vec<Measure> = measures
+        let labels: Vec<Label> = measures
             .values()
             .iter()
             .map(|code| match code {
-                1 => Measure::ExactMatch,
-                2 => Measure::Generation,
-                _ => Measure::Nothing,
+                1 => Label::ExactMatch,
+                2 => Label::Generation,
+                _ => Label::Nothing,
             })
             .collect();
         let spec = Answers {
             answers: &TextColumn::from_python(answers)?,
             references: &ReferenceColumn::new(references.into_inner().0)?,
-            measures: &measures,
+            labels: &labels,
             form,
-            metric,
-            compat,
+            measure,
         };
-        Ok(measure(&spec, control)?)
+        Ok(measured(&spec, control)?)
     })?;
     Ok(PyArray::from_array_ref(answer::array(Float64Array::from(scores))))
 }
