@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from chaffinch.stages.rouge import RougePool, exact_match, rouge
     from chaffinch.stages.sample import allocate, sample
     from chaffinch.stages.spans import repeated_spans
+    from chaffinch.stages.tokenize import tokenize
     from chaffinch.stages.traces import generated_traces
     from chaffinch.story import why
 
@@ -50,6 +51,7 @@ _HOMES = {
     "repeated_spans": "stages.spans",
     "rouge": "stages.rouge",
     "sample": "stages.sample",
+    "tokenize": "stages.tokenize",
     "why": "story",
 }
 
@@ -75,6 +77,7 @@ __all__ = [
     "repeated_spans",
     "rouge",
     "sample",
+    "tokenize",
     "why",
 ]
 

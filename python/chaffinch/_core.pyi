@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any, Protocol, Self, final
 
 __all__ = [
+    "Encoder",
     "RougePool",
     "allocate",
     "bucket",
     "build_info",
     "clean",
     "contamination",
+    "escape_marks",
     "exact_duplicates",
     "factorize",
     "gather",
@@ -35,6 +37,8 @@ __all__ = [
     "select",
     "shingle_sets",
     "text_traces",
+    "tokenize",
+    "tokenize_rendered",
     "write_jsonl",
 ]
 
@@ -230,6 +234,43 @@ def text_traces(
     threads: int | None = None,
     progress: _Progress = None,
 ) -> _Table: ...
+
+@final
+class Encoder:
+    def __new__(
+        cls,
+        first: bytes,
+        *,
+        later: bytes | None,
+        controls: Sequence[tuple[str, int, bool, bool]],
+        unknown: int | None,
+        words: str | None,
+        added: Sequence[str],
+    ) -> Self: ...
+
+def tokenize(
+    table: Any,
+    rows: Any,
+    template: Mapping[str, object],
+    marks: Mapping[str, object],
+    encoder: Encoder,
+    rules: Mapping[str, object],
+    *,
+    threads: int | None = None,
+    progress: _Progress = None,
+) -> tuple[_Table, _Table, int, int]: ...
+def tokenize_rendered(
+    texts: Any,
+    starts: Any,
+    ends: Any,
+    flags: Any,
+    encoder: Encoder,
+    rules: Mapping[str, object],
+    *,
+    threads: int | None = None,
+    progress: _Progress = None,
+) -> tuple[_Table, _Table, int, int]: ...
+def escape_marks(texts: Any, marks: Mapping[str, object]) -> _Table: ...
 def hash_file(path: Path) -> str:
     """BLAKE3 of a file's bytes, in hexadecimal."""
 

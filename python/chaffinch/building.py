@@ -16,19 +16,19 @@ import pyarrow.parquet as pq
 
 from chaffinch import manifest
 from chaffinch.contaminated import write_evidence
-from chaffinch.errors import DataError
+from chaffinch.errors import DataError, RecipeError
 from chaffinch.ledger import write_flagged, write_ledger
 from chaffinch.memory import PeakMemory
 from chaffinch.output import CONTAMINATION, DATA, FLAGGED, LEDGER, MANIFEST, QUARANTINE, TASKS, Output, open_output
 from chaffinch.pipeline import Run
 from chaffinch.progress import NoProgress, Progress
-from chaffinch.recipe.format import Template
+from chaffinch.recipe.format import OWN
 from chaffinch.recipe.load import load_recipe
 from chaffinch.recipe.model import Recipe
 from chaffinch.report import write_report
 from chaffinch.result import Result
 from chaffinch.stages import format as format_stage
-from chaffinch.stages import write
+from chaffinch.stages import tokenize, write
 from chaffinch.store import build_info
 from chaffinch.threads import thread_count
 
@@ -79,7 +79,8 @@ def build(
     20000
     """
     resolved = load_recipe(recipe, set)
-    template = format_stage.load_template(resolved.format.template)
+    tokenizer = tokenize.prepare(resolved.tokenize, resolved.format.template) if resolved.tokenize else None
+    template, render = _template(resolved, tokenizer)
     threads = thread_count(threads)
     progress = progress or NoProgress()
     data, out = Path(data), Path(out)
@@ -94,13 +95,14 @@ def build(
     started, clock = datetime.now(UTC), perf_counter()
     with open_output(out) as output, PeakMemory() as memory:
         run = Run(resolved, data, out, Path(cache) if cache else output.work, threads, progress)
+        run.tokenizer = tokenizer
         run.read()
         _write_quarantine(output.staging / QUARANTINE, run)
         run.check_bad_rows(output.staging / QUARANTINE)
         run.decide()
         order = run.in_order()
         decided = perf_counter()
-        written = _write_mixture(output, run, template, order, threads, progress)
+        written = _write_mixture(output, run, render, order, threads, progress)
         write_evidence(output.staging / CONTAMINATION, run)
         write_flagged(output.staging / FLAGGED, run.rows, run.flagged())
         if (tasks := run.tasks()) is not None:
@@ -114,13 +116,23 @@ def build(
             "seconds_to_write": round(wrote - decided, 3),
             "peak_memory_bytes": memory.peak(),
             "chaffinch": build_info()[0],
-            "template": template.model_dump(mode="json"),
+            "template": template,
             "build": _environment(threads),
         }
         manifest.write(output.staging / MANIFEST, values)
         write_report(output.staging)
         output.publish()
     return Result(out)
+
+
+def _template(recipe: Recipe, tokenizer: tokenize.Tokenizer | None) -> tuple[Any, write.Render]:
+    """The template as the manifest tells it, and what writes the columns prompt and response with it."""
+    if recipe.format.template != OWN:
+        template = format_stage.load_template(recipe.format.template)
+        return template.model_dump(mode="json"), partial(format_stage.run, template=template, threads=1)
+    if tokenizer is None:
+        raise RecipeError("template `tokenizer` is a tokenizer's own\nhint: name the tokenizer under `tokenize:`")
+    return tokenizer.files.chat_template, tokenizer.prompts
 
 
 def _write_quarantine(path: Path, run: Run) -> None:
@@ -139,13 +151,12 @@ def _write_quarantine(path: Path, run: Run) -> None:
 
 
 def _write_mixture(
-    output: Output, run: Run, template: Template, order: np.ndarray, threads: int, progress: Progress
+    output: Output, run: Run, render: write.Render, order: np.ndarray, threads: int, progress: Progress
 ) -> list[write.Written]:
     held_out = round(len(order) * run.recipe.validation_fraction)
     splits = {"train": order[: len(order) - held_out]}
     if held_out:
         splits["validation"] = order[len(order) - held_out :]
-    render = partial(format_stage.run, template=template, threads=1)
     removals = {step.stage: step.decisions for step in run.steps}
     progress.start("write", len(order), "rows")
     # The ledger is one file of its own: it is written while the mixture is.
@@ -158,6 +169,7 @@ def _write_mixture(
             run.recipe.write,
             render,
             run.marks,
+            run.documents(),
             output.staging / DATA,
             threads=threads,
             advance=progress.advance,

@@ -19,8 +19,20 @@ from chaffinch.progress import Progress
 from chaffinch.provenance import registry
 from chaffinch.provenance.traces import chosen
 from chaffinch.recipe.model import Recipe
-from chaffinch.stages import bucket, clean, decontaminate, dedup, label, provenance, sample, select, tasks, traces
-from chaffinch.store import Rows, hash_file
+from chaffinch.stages import (
+    bucket,
+    clean,
+    decontaminate,
+    dedup,
+    label,
+    provenance,
+    sample,
+    select,
+    tasks,
+    tokenize,
+    traces,
+)
+from chaffinch.store import Rows
 
 # Raise it when any stage comes to decide otherwise: decisions kept by older versions are then taken again.
 DECISIONS_VERSION = 3
@@ -61,6 +73,7 @@ class Run:
     marks: provenance.Marks = field(init=False)
     alive: np.ndarray = field(init=False)
     steps: list[Step] = field(default_factory=list)
+    tokenizer: tokenize.Tokenizer | None = None
     read_seconds: float = 0.0
 
     def read(self) -> None:
@@ -74,7 +87,7 @@ class Run:
         check_names(self.recipe, self.data)
         inputs = {source.name: readers.plan_source(source, self.data) for source in self.recipe.sources}
         members = [member for files in inputs.values() for file in files for member in file.members]
-        sets = _evaluation_sets(self.recipe, self.data)[0]
+        sets = evaluation_sets.find_all(self.recipe.decontaminate, self.data)[0]
         check_not_own(self.out, [*members, *(file for one in sets for file in one.files)])
         self.progress.start("read", sum(file.bytes for files in inputs.values() for file in files), "bytes")
         self.shards, done = [], 0
@@ -138,8 +151,11 @@ class Run:
             "score": self._score,
             "bucket": self._bucket,
             "sample": self._sample,
+            "tokenize": self._tokenize,
         }
-        self._paths = kept_decisions(recipe, self.shards, self.data, self.cache)
+        self._paths = kept_decisions(recipe, self.shards, self.data, self.cache, self.tokenizer)
+        if self.tokenizer and not self._documents().is_file():
+            self._paths["tokenize"].unlink(missing_ok=True)
         for name, path in self._paths.items():
             alive = self.alive
             self._step(name, path, runs[name])
@@ -199,7 +215,10 @@ class Run:
 
     def _decontaminate(self, alive: np.ndarray) -> Decisions:
         assert self.recipe.decontaminate is not None
-        sets = [(one.name, evaluation_sets.items(one)) for one in _evaluation_sets(self.recipe, self.data)[0]]
+        sets = [
+            (one.name, evaluation_sets.items(one))
+            for one in evaluation_sets.find_all(self.recipe.decontaminate, self.data)[0]
+        ]
         return decontaminate.run(self.rows, alive, self.recipe.decontaminate, sets, **self._watch())
 
     def _score(self, alive: np.ndarray) -> Decisions:
@@ -231,9 +250,20 @@ class Run:
         )
         return replace(decisions, notes={STRATA: json.dumps(strata.to_pylist())})
 
+    def _tokenize(self, alive: np.ndarray) -> Decisions:
+        assert self.tokenizer is not None
+        return tokenize.run(self.rows.table, alive, self.tokenizer, self._documents(), **self._watch())
+
+    def _documents(self) -> Path:
+        return self._paths["tokenize"].with_suffix(".documents.arrow")
+
+    def documents(self) -> tokenize.Documents | None:
+        """The rows still in as token ids; None when the recipe does not ask for them."""
+        return tokenize.Documents.open(self._documents()) if self.tokenizer else None
+
     def missing_sets(self) -> list[str]:
         """The evaluation sets that the recipe names and lets be missing."""
-        return _evaluation_sets(self.recipe, self.data)[1]
+        return evaluation_sets.find_all(self.recipe.decontaminate, self.data)[1]
 
     def contamination(self) -> Any:
         """What was found of evaluation sets, as `stages.decontaminate.run` tells it; None when no stage looked."""
@@ -284,10 +314,16 @@ class Run:
         return {"threads": self.threads, "progress": self.progress.advance}
 
 
-def kept_decisions(recipe: Recipe, shards: list[readers.Shard], data: Path, folder: Path) -> dict[str, Path]:
+def kept_decisions(
+    recipe: Recipe,
+    shards: list[readers.Shard],
+    data: Path,
+    folder: Path,
+    tokenizer: tokenize.Tokenizer | None = None,
+) -> dict[str, Path]:
     """By choosing stage, where the cache `folder` keeps its decisions: under the hash of all that they depend on."""
     more: dict[str, Any] = {
-        "select": _task_files(recipe, data),
+        "select": select.task_files(recipe.select, data),
         "provenance": [
             registry().model_dump(mode="json"),
             *(source.model_dump(mode="json") for source in recipe.sources),
@@ -298,11 +334,14 @@ def kept_decisions(recipe: Recipe, shards: list[readers.Shard], data: Path, fold
         ],
         "clean": None,
         "dedup": [source.name for source in recipe.sources],
-        "decontaminate": [evaluation_sets.state(one) for one in _evaluation_sets(recipe, data)[0]],
+        "decontaminate": [
+            evaluation_sets.state(one) for one in evaluation_sets.find_all(recipe.decontaminate, data)[0]
+        ],
         "score": [recipe.seed, score.identity(recipe.score, folder)] if recipe.score else None,
         "label": label.known_labels(recipe.label, data) if recipe.label else None,
         "bucket": None,
         "sample": recipe.seed,
+        "tokenize": tokenizer.key() if tokenizer else None,
     }
     key = cache.key_of(DECISIONS_VERSION, [shard.path.name for shard in shards])
     paths = {}
@@ -319,40 +358,10 @@ def decisions_folder(folder: Path) -> Path:
     return folder / "decisions"
 
 
-def _evaluation_sets(recipe: Recipe, data: Path) -> tuple[list[evaluation_sets.EvaluationSet], list[str]]:
-    """The evaluation sets that the recipe names and are there, and the names of those that it lets be missing.
-
-    Raises:
-        DataError: one is missing and must not be.
-    """
-    found: list[evaluation_sets.EvaluationSet] = []
-    missing = []
-    spec = recipe.decontaminate
-    for against in spec.against if spec else []:
-        try:
-            found += evaluation_sets.find(against, data)
-        except DataError:
-            if spec is None or spec.missing == "error":
-                raise
-            missing.append(against.name)
-    return found, missing
-
-
 def _json(spec: Any) -> Any:
     if isinstance(spec, list):
         return [_json(item) for item in spec]
     return spec.model_dump(mode="json")
-
-
-def _task_files(recipe: Recipe, data: Path) -> list[str]:
-    """The contents that `tasks: {file: ...}` stand for: an edited list is another selection."""
-    files = [
-        names.file
-        for step in recipe.select
-        for names in (step.tasks, step.not_tasks, step.compare)
-        if not isinstance(names, list | None)
-    ]
-    return [hash_file(data / file) for file in files if (data / file).is_file()]
 
 
 def quarantine_reasons(shards: list[readers.Shard]) -> Mapping[str, int]:

@@ -11,6 +11,7 @@ from chaffinch.pipeline import Run, check_names, kept_decisions
 from chaffinch.progress import NoProgress
 from chaffinch.recipe.load import load_recipe
 from chaffinch.recipe.model import Recipe
+from chaffinch.stages import tokenize
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def plan(
     decided: list[str] = []
     questions = None
     if folder and len(found) == sum(source.files for source in planned):
-        kept = kept_decisions(resolved, found, Path(data), folder)
+        tokenizer = tokenize.prepare(resolved.tokenize, resolved.format.template) if resolved.tokenize else None
+        kept = kept_decisions(resolved, found, Path(data), folder, tokenizer)
         decided = [stage for stage, path in kept.items() if path.is_file()]
         questions = _questions(resolved, Path(data), folder, decided)
     return Plan(resolved, planned, resolved.stages(), decided, questions)

@@ -47,7 +47,8 @@ class Result:
         if not files:
             splits = ", ".join(dict.fromkeys(output["split"] for output in self.summary["outputs"]))
             raise DataError(f"{self.out} has no split {name!r}\nhint: it has {splits}")
-        return pa.concat_tables([_read(file, self.summary.get("added") or []) for file in files])
+        tokenized = self.summary["recipe"].get("tokenize") is not None
+        return pa.concat_tables([_read(file, self.summary.get("added") or [], tokenized) for file in files])
 
     @cached_property
     def ledger(self) -> pa.Table:
@@ -80,14 +81,14 @@ class Result:
         return datasets.Dataset(self.table)
 
 
-def _read(file: Path, added: list[str]) -> pa.Table:
+def _read(file: Path, added: list[str], tokenized: bool) -> pa.Table:
     if file.suffix == ".parquet":
         return pq.read_table(file)
     if file.suffix == ".arrow":
         return pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
     from chaffinch.stages.write import schema_with
 
-    size, schema = file.stat().st_size, schema_with(added)
+    size, schema = file.stat().st_size, schema_with(added, tokenized=tokenized)
     if not size:
         return schema.empty_table()
     # Guessed types would depend on the rows, and a row longer than a block is an error: one block holds them all.

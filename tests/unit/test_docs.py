@@ -21,13 +21,14 @@ from chaffinch.recipe.sample import Sample
 from chaffinch.recipe.score import ExactMatch, Generation, Nearest, Prompt, Score, Served, Transformers
 from chaffinch.recipe.select import SelectStep
 from chaffinch.recipe.source import Edit, Fields, RowOrigin, Source
+from chaffinch.recipe.tokenize import Tokenize
 from chaffinch.synth import synthesise
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODELS = [
     *(Recipe, Source, Fields, RowOrigin, Edit, SelectStep, Provenance, Clean),
-    *(Length, Limits, Forbid, Exact, Near, Against, Decontaminate, Sample, Format, Write),
+    *(Length, Limits, Forbid, Exact, Near, Against, Decontaminate, Sample, Format, Tokenize, Write),
     *(Label, Bucket, ExactMatchBuckets, GenerationBuckets),
     *(Score, Nearest, Transformers, Served, Prompt, ExactMatch, Generation),
 ]

@@ -72,7 +72,7 @@ def test_rows_come_in_the_order_given():
 
 def test_a_role_without_a_pattern_is_refused():
     template = Template(prompt=[{"text": "{input}"}], turns={"user": "{content}"})
-    with pytest.raises(DataError, match=r'row 0 has a turn of "system".*\nhint: add the role'):
+    with pytest.raises(DataError, match=r'row 0 has a turn of "system".*\nhint: let the template know the role'):
         rendered([row(messages=turns(("system", "s"), ("user", "u"), ("assistant", "a")))], template)
 
 
@@ -88,8 +88,8 @@ def test_conditions_name_fields():
 
 
 def test_templates_are_found_by_name_or_path(tmp_path):
-    with pytest.raises(RecipeError, match="hint: choose alpaca, birbal"):
-        formatting.load_template("vicuna")
+    with pytest.raises(RecipeError, match="hint: choose alpaca, birbal, chatml"):
+        formatting.load_template("vicunia")
     with pytest.raises(FileNotFoundError):
         formatting.load_template(str(tmp_path / "none.yaml"))
     path = tmp_path / "mine.yaml"

@@ -12,7 +12,7 @@ from chaffinch.evaluation_sets.registry import Entry, Split, lookup, nearest
 from chaffinch.files import read_table
 from chaffinch.readers.columnar import open_hub
 from chaffinch.readers.inputs import HUB
-from chaffinch.recipe.decontaminate import Against
+from chaffinch.recipe.decontaminate import Against, Decontaminate
 from chaffinch.store import hash_file
 from chaffinch.text_columns import values_of, written
 
@@ -104,6 +104,24 @@ def find(against: Against, data: Path, *, folder: Path | None = None) -> list[Ev
         hint = f"{nearest(name)}`chaffinch decontaminate --list` has the known sets; files are relative to"
         raise DataError(f"no evaluation set and no file is named {name!r}\nhint: {hint} {folder or data}")
     return [EvaluationSet(name, files, None, {**GUESSES, **given})]
+
+
+def find_all(spec: Decontaminate | None, data: Path) -> tuple[list[EvaluationSet], list[str]]:
+    """The evaluation sets that a recipe names and are there, and the names of those that it lets be missing.
+
+    Raises:
+        DataError: one is missing and must not be.
+    """
+    found: list[EvaluationSet] = []
+    missing = []
+    for against in spec.against if spec else []:
+        try:
+            found += find(against, data)
+        except DataError:
+            if spec is None or spec.missing == "error":
+                raise
+            missing.append(against.name)
+    return found, missing
 
 
 def _known(entry: Entry, split: Split, data: Path, given: Fields) -> EvaluationSet | None:

@@ -193,7 +193,12 @@ def _layers(values: dict[str, Any], origin: str, seen: list[str]) -> list[dict[s
 
 
 def _anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The same values, with a template's file named from where the recipe lies."""
+    """The same values, with the files of template and tokenizer named from where the recipe lies."""
+    spec = values.get("tokenize")
+    tokenizer = spec.get("tokenizer") if isinstance(spec, Mapping) else None
+    # Otherwise it is the id of a model.
+    if isinstance(spec, Mapping) and isinstance(tokenizer, str) and (folder / tokenizer).exists():
+        values = {**values, "tokenize": {**spec, "tokenizer": str(folder / tokenizer)}}
     spec = values.get("format")
     template = spec.get("template") if isinstance(spec, Mapping) else None
     if isinstance(spec, Mapping) and isinstance(template, str) and template.endswith((SUFFIX, ".yml")):

@@ -15,6 +15,7 @@ from chaffinch.recipe.sample import Sample
 from chaffinch.recipe.score import Score
 from chaffinch.recipe.select import SelectStep
 from chaffinch.recipe.source import Source, Strict
+from chaffinch.recipe.tokenize import Tokenize
 
 
 def _as_steps(value: object) -> object:
@@ -53,6 +54,7 @@ class Recipe(Strict):
     bucket: Bucket | None = None
     sample: Annotated[list[Sample], Steps] = []
     format: Format = Format()
+    tokenize: Tokenize | None = None
     write: Write = Write()
     min_class_share: dict[str, float] = Field(
         default={}, description="warn when a class has a smaller share of the rows"
@@ -110,7 +112,8 @@ class Recipe(Strict):
             "bucket": self.bucket is not None,
             "sample": bool(self.sample),
         }
-        return ["read", *(stage for stage, there in asked.items() if there), "format", "write"]
+        tokenize = ["tokenize"] if self.tokenize else []
+        return ["read", *(stage for stage, there in asked.items() if there), "format", *tokenize, "write"]
 
     def json_values(self) -> dict[str, Any]:
         """The recipe as plain JSON values, defaults included, for manifests and cache keys."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import yaml
@@ -19,7 +20,7 @@ def load_template(name: str) -> Template:
     """Reads a template.
 
     Args:
-        name: a shipped one (`birbal`, `alpaca`), or the path of a YAML file.
+        name: a shipped one (`birbal`, `alpaca`, `vicuna`, ...), or the path of a YAML file.
 
     Raises:
         RecipeError: there is no such template, or the file does not say what a template must.
@@ -79,18 +80,23 @@ def run(
 
     Raises:
         RecipeError: the template names a field that no row has, or a brace is left open.
-        DataError: a conversation has a role that the template does not know.
+        DataError: a conversation has a role or an order of turns that the template does not know.
     """
     return pa.table(
         _core.render(
             rows.select(["instruction", "input", "references", "messages"]),
             pa.array(chosen),
-            {
-                "prompt": [{"text": part.text, "when": part.when, "unless": part.unless} for part in template.prompt],
-                "turns": list(template.turns.items()),
-                "cue": template.cue,
-            },
+            plain(template),
             threads=threads,
             progress=progress,
         )
     )
+
+
+def plain(template: Template, bos: str | None = None, eos: str | None = None) -> dict[str, Any]:
+    """The template as the extension reads it, with a tokenizer's marks in place of its own."""
+    values = template.model_dump(exclude={"marks"})
+    values["turns"] = list(template.turns.items())
+    values |= {"bos": bos} if bos is not None else {}
+    values |= {"eos": eos} if eos is not None else {}
+    return values

@@ -14,7 +14,7 @@ from chaffinch.decisions import Decisions
 from chaffinch.errors import RecipeError
 from chaffinch.readers import check_inside
 from chaffinch.recipe.select import SelectStep, TaskFile
-from chaffinch.store import Rows
+from chaffinch.store import Rows, hash_file
 
 COLUMNS = ["source", "task", "category", "language", "licence"]
 
@@ -180,3 +180,14 @@ def _apply_where(
         missed = ~wanted.to_numpy()[alive[low:high] - first]
         part = verdict[low:high]
         part[(part < 0) & missed] = _code(f"{field} not selected", reasons)
+
+
+def task_files(steps: list[SelectStep], data: Path) -> list[str]:
+    """The contents that `tasks: {file: ...}` stand for: an edited list is another selection."""
+    files = [
+        names.file
+        for step in steps
+        for names in (step.tasks, step.not_tasks, step.compare)
+        if not isinstance(names, list | None)
+    ]
+    return [hash_file(data / file) for file in files if (data / file).is_file()]

@@ -19,6 +19,8 @@ from chaffinch import _core
 from chaffinch.cache import key_of
 from chaffinch.recipe.model import Write
 from chaffinch.stages.provenance import Marks
+from chaffinch.stages.tokenize import SCHEMA as TOKENS
+from chaffinch.stages.tokenize import Documents
 from chaffinch.store import ADDED, Rows
 from chaffinch.store import SCHEMA as STORED
 
@@ -49,14 +51,16 @@ SCHEMA = pa.schema(
     ]
 )
 
-
 # Of the store's columns, those that come out as they are.
 _COPIED = [name for name in STORED.names if name in SCHEMA.names]
 
+# What a mixture of documents has besides.
+_DOCUMENT = [TOKENS.field(name) for name in ("part", "input_ids", "labels")]
 
-def schema_with(added: Iterable[str]) -> pa.Schema:
-    """The mixture's columns and these of `store.ADDED`, which only rows of recipes that score answers have."""
-    return pa.schema([*SCHEMA, *(pa.field(name, ADDED[name][1]) for name in added)])
+
+def schema_with(added: Iterable[str], *, tokenized: bool) -> pa.Schema:
+    """The mixture's columns, these of `store.ADDED` (only recipes that score answers have them), and documents' own."""
+    return pa.schema([*SCHEMA, *(pa.field(name, ADDED[name][1]) for name in added), *(_DOCUMENT if tokenized else [])])
 
 
 Render = Callable[[pa.Table, np.ndarray], pa.Table]
@@ -78,6 +82,7 @@ def run(
     spec: Write,
     render: Render,
     marks: Marks,
+    documents: Documents | None,
     folder: Path,
     *,
     threads: int,
@@ -92,6 +97,7 @@ def run(
         spec: the recipe's `write`.
         render: from a table of the store's texts and row numbers to columns prompt and response.
         marks: origins of every row.
+        documents: the rows as token ids, if they are to be written; each is then a row of its own.
         folder: an empty folder for the files.
         threads: files written at the same time, and batches made at the same time for them; the bytes do not depend
             on it.
@@ -102,10 +108,11 @@ def run(
         The files, in order.
     """
     write_file = {"parquet": _write_parquet, "jsonl": _write_jsonl, "datasets": _write_arrow}[spec.format]
-    schema = schema_with(rows.added())
+    schema = schema_with(rows.added(), tokenized=documents is not None)
     count = _Count(advance, stopped)
     jobs = []
-    for split, order in splits.items():
+    for split, rows_of in splits.items():
+        order = rows_of if documents is None else documents.of(rows_of)
         n_files = max(1, -(-len(order) // spec.rows_per_file))
         for index in range(n_files):
             part = order[index * spec.rows_per_file : (index + 1) * spec.rows_per_file]
@@ -120,7 +127,7 @@ def run(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         parts = (part[start : start + BATCH] for start in range(0, len(part), BATCH))
-        batches = (assembling.submit(assemble, rows, each, render, marks, schema, count) for each in parts)
+        batches = (assembling.submit(assemble, rows, each, render, marks, documents, schema, count) for each in parts)
         write_file(path, _results(batches, ahead), schema, spec)
         return Written(split, name, len(part), path.stat().st_size)
 
@@ -156,14 +163,27 @@ def _results(futures: Iterator[Future[pa.Table]], ahead: int) -> Iterator[pa.Tab
         yield table
 
 
-def assemble(rows: Rows, part: np.ndarray, render: Render, marks: Marks, schema: pa.Schema, count: _Count) -> pa.Table:
-    """The output columns of some rows."""
+def assemble(
+    rows: Rows,
+    part: np.ndarray,
+    render: Render,
+    marks: Marks,
+    documents: Documents | None,
+    schema: pa.Schema,
+    count: _Count,
+) -> pa.Table:
+    """The output columns of some rows, or of some documents."""
+    columns: dict[str, Any] = {}
+    if documents is not None:
+        columns["input_ids"], columns["labels"] = documents.take(part)
+        columns["part"] = pa.array(documents.part[part])
+        part = documents.row[part]
     batch = rows.gather(part, _COPIED)
     text = render(batch, np.arange(len(part), dtype=np.uint32))
     conversation = batch["messages"].is_valid()
     kind = rows.classes(part, conversation)
     response = text["response"]
-    columns = {
+    columns |= {
         "row_id": rows.ids(part),
         "class": kind,
         "output": pc.if_else(conversation, pa.scalar(None, _TEXT), response),

@@ -19,6 +19,7 @@ pub mod rouge;
 pub mod sample;
 pub mod score;
 pub mod text;
+pub mod tokenize;
 pub mod traces;
 pub mod words;
 

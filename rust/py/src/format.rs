@@ -34,8 +34,17 @@ pub(crate) struct SegmentSpec {
 #[pyo3(from_item_all)]
 pub(crate) struct TemplateSpec {
     prompt: Vec<SegmentSpec>,
+    system: Option<String>,
     turns: Vec<(String, String)>,
     cue: String,
+    answer: String,
+    after: String,
+    between: String,
+    system_in_user: bool,
+    trim: bool,
+    alternate: bool,
+    bos: String,
+    eos: String,
 }
 
 /// The prompts and responses of `rows`: `(prompt, response)`, both `large_string`.
@@ -58,20 +67,25 @@ pub(crate) fn render(
     let batches = door::enter(py, threads, progress, |control| {
         let texts = RowTexts::from_python(table)?;
         check_rows(rows.values(), texts.len())?;
-        let fields = FIELDS.map(|(_, field)| texts.column(field));
-        let fields: Vec<&dyn Texts> = fields.iter().map(|column| column as &dyn Texts).collect();
-        let source =
-            core::Rows { fields: &fields, response: &texts.column(Field::Response), conversations: &texts };
-        core::render(&template, &source, rows.values(), BLOCK, control)?
-            .into_iter()
-            .map(|(prompt, response)| {
-                let columns = [prompt, response].map(|column| column_of(column).map(answer::array));
-                let [prompt, response] = columns;
-                Ok(RecordBatch::try_new(schema.clone(), vec![prompt?, response?])?)
-            })
-            .collect::<Result<Vec<_>>>()
+        with_rows(&texts, |source| {
+            core::render(&template, &source, rows.values(), BLOCK, control)?
+                .into_iter()
+                .map(|(prompt, response)| {
+                    let columns = [prompt, response].map(|column| column_of(column).map(answer::array));
+                    let [prompt, response] = columns;
+                    Ok(RecordBatch::try_new(schema.clone(), vec![prompt?, response?])?)
+                })
+                .collect::<Result<Vec<_>>>()
+        })
     })?;
     PyTable::try_new(batches, schema)
+}
+
+/// Calls `work` with the columns that templates write.
+pub(crate) fn with_rows<T>(texts: &RowTexts, work: impl FnOnce(core::Rows<'_>) -> Result<T>) -> Result<T> {
+    let fields = FIELDS.map(|(_, field)| texts.column(field));
+    let fields: Vec<&dyn Texts> = fields.iter().map(|column| column as &dyn Texts).collect();
+    work(core::Rows { fields: &fields, response: &texts.column(Field::Response), conversations: texts })
 }
 
 /// The core's bytes become Arrow's without a copy.
@@ -87,7 +101,8 @@ fn column_of(column: Column) -> Result<LargeStringArray> {
 }
 
 impl TemplateSpec {
-    fn parse(&self) -> Result<Template> {
+    pub(crate) fn parse(&self) -> Result<Template> {
+        let marks = [("bos", self.bos.as_str()), ("eos", self.eos.as_str())];
         let names = FIELDS.map(|(name, _)| name);
         let field = |name: &Option<String>| -> Result<Option<usize>> {
             let Some(name) = name else { return Ok(None) };
@@ -100,17 +115,24 @@ impl TemplateSpec {
         };
         let prompt = self.prompt.iter().map(|segment| {
             Ok(Segment {
-                pattern: Pattern::parse(&segment.text, &names)?,
+                pattern: Pattern::parse(&segment.text, &names, &marks)?,
                 when: field(&segment.when)?,
                 unless: field(&segment.unless)?,
             })
         });
-        let turns =
-            self.turns.iter().map(|(role, text)| Ok((role.clone(), Pattern::parse(text, &["content"])?)));
+        let said = |text: &String| Pattern::parse(text, &["content"], &marks);
+        let turns = self.turns.iter().map(|(role, text)| Ok((role.clone(), said(text)?)));
         Ok(Template {
             prompt: prompt.collect::<Result<_>>()?,
+            system: self.system.clone(),
             turns: turns.collect::<Result<_>>()?,
             cue: self.cue.clone(),
+            answer: said(&self.answer)?,
+            after: self.after.clone(),
+            between: self.between.clone(),
+            system_in_user: self.system_in_user,
+            trim: self.trim,
+            alternate: self.alternate,
         })
     }
 }

@@ -27,6 +27,7 @@ mod score;
 mod shard;
 mod shard_file;
 mod spans;
+mod tokenize;
 mod traces;
 
 use pyo3::prelude::*;
@@ -66,6 +67,8 @@ mod _core {
     use crate::score::score;
     #[pymodule_export]
     use crate::spans::repeated_spans;
+    #[pymodule_export]
+    use crate::tokenize::{Encoder, escape_marks, tokenize, tokenize_rendered};
     #[pymodule_export]
     use crate::traces::{row_traces, text_traces};
 }

@@ -3,10 +3,16 @@
 //! A template is data. Its literals and fields are told apart once, when it is parsed; a row's text is only ever copied, so braces in it
 //! mean nothing.
 
+mod document;
+mod marks;
+
+pub use document::{Document, Part, Refused};
+pub use marks::{Handling, Marks};
+
 use rayon::prelude::*;
 
 use crate::control::Pace;
-use crate::text::{Conversations, Texts, is_blank};
+use crate::text::{Conversations, Texts};
 use crate::{Control, Error, Result};
 
 /// A piece of a template's text.
@@ -21,8 +27,8 @@ enum Piece {
 pub struct Pattern(Vec<Piece>);
 
 impl Pattern {
-    /// Parses `text`, in which `{name}` stands for one of `fields` and `{{`, `}}` for braces.
-    pub fn parse(text: &str, fields: &[&str]) -> Result<Self> {
+    /// Parses `text`, in which `{name}` stands for one of `fields` or `constants` and `{{`, `}}` for braces.
+    pub fn parse(text: &str, fields: &[&str], constants: &[(&str, &str)]) -> Result<Self> {
         let refused = |problem: String| Error::Template { template: text.to_owned(), problem };
         let mut pieces = Vec::new();
         let mut literal = String::new();
@@ -41,6 +47,11 @@ impl Pattern {
             let (name, after) = after
                 .split_once('}')
                 .ok_or_else(|| refused("an opening brace without a closing one".to_owned()))?;
+            rest = after;
+            if let Some((_, value)) = constants.iter().find(|(constant, _)| *constant == name) {
+                literal.push_str(value);
+                continue;
+            }
             let field = fields
                 .iter()
                 .position(|field| *field == name)
@@ -49,22 +60,12 @@ impl Pattern {
                 pieces.push(Piece::Literal(std::mem::take(&mut literal)));
             }
             pieces.push(Piece::Field(field));
-            rest = after;
         }
         literal.push_str(rest);
         if !literal.is_empty() {
             pieces.push(Piece::Literal(literal));
         }
         Ok(Self(pieces))
-    }
-
-    fn write(&self, into: &mut String, field: impl Fn(usize, &mut String)) {
-        for piece in &self.0 {
-            match piece {
-                Piece::Literal(text) => into.push_str(text),
-                Piece::Field(index) => field(*index, into),
-            }
-        }
     }
 }
 
@@ -79,15 +80,29 @@ pub struct Segment {
     pub unless: Option<usize>,
 }
 
-/// How rows and conversations become prompts. Fields are columns by index.
+/// How rows and conversations are written. Fields of `prompt` are columns by index; elsewhere the only field is what the turn says.
 #[derive(Debug)]
 pub struct Template {
-    /// The prompt of a row, in order.
+    /// The prompt of a row that is no conversation, in order; where there is none, such a row is written as a user's turn.
     pub prompt: Vec<Segment>,
-    /// How a turn before the last answer is written, by role; its only field is the turn's content.
+    /// What the system says where a conversation has no such turn first.
+    pub system: Option<String>,
+    /// How a turn that is no answer is written, by role.
     pub turns: Vec<(String, Pattern)>,
-    /// What stands between those turns and the answer.
+    /// What stands before an answer; nothing of it is learned.
     pub cue: String,
+    /// An answer, of which everything is learned.
+    pub answer: Pattern,
+    /// What stands behind every answer.
+    pub after: String,
+    /// What stands between an answer and the next turn.
+    pub between: String,
+    /// Whether the system's turn is written within the user's turn behind it, before what the user says.
+    pub system_in_user: bool,
+    /// Whether white space around what a turn says is left out.
+    pub trim: bool,
+    /// Whether user and assistant must take turns, the user first.
+    pub alternate: bool,
 }
 
 /// Texts one after the other, as Arrow lays them out: `offsets` has one entry more than there are texts.
@@ -128,50 +143,30 @@ pub fn render(
     block: usize,
     control: &Control,
 ) -> Result<Vec<(Column, Column)>> {
+    let marks = Marks::default();
     rows.par_chunks(block)
         .map(|rows| {
             let (mut prompts, mut responses) = (Column::new(rows.len()), Column::new(rows.len()));
+            let mut document = Document::default();
             let mut pace = Pace::new(control);
             for &row in rows {
-                let before = prompts.text.len();
-                template.prompt(source, row as usize, &mut prompts.text)?;
+                document.clear();
+                template.write_prompt(source, row as usize, &marks, &mut document).map_err(|refused| {
+                    Error::Data {
+                        problem: format!("row {row} {refused}"),
+                        hint: "let the template know the role and the order, or leave such conversations out",
+                    }
+                })?;
+                prompts.text.push_str(&document.text);
                 responses.text.push_str(&source.response.get(row as usize));
                 prompts.offsets.push(prompts.text.len());
                 responses.offsets.push(responses.text.len());
-                pace.step(prompts.text.len() - before)?;
+                pace.step(document.text.len())?;
             }
             pace.flush()?;
             Ok((prompts, responses))
         })
         .collect()
-}
-
-impl Template {
-    fn prompt(&self, source: &Rows<'_>, row: usize, into: &mut String) -> Result<()> {
-        let turns = source.conversations.turns(row);
-        if turns.is_empty() {
-            let blank = |field: usize| is_blank(&source.fields[field].get(row));
-            for segment in &self.prompt {
-                if segment.when.is_none_or(|field| !blank(field)) && segment.unless.is_none_or(blank) {
-                    segment.pattern.write(into, |field, into| into.push_str(&source.fields[field].get(row)));
-                }
-            }
-            return Ok(());
-        }
-        let answer = turns.iter().rposition(|(role, _)| role == "assistant").unwrap_or(turns.len());
-        for (role, content) in &turns[..answer] {
-            let (_, pattern) =
-                self.turns.iter().find(|(name, _)| name == role).ok_or_else(|| Error::Data {
-                    problem: format!(
-                        "row {row} has a turn of {role:?}, for which the template has no pattern"
-                    ),
-                    hint: "add the role under `turns:` of the template, or leave such conversations out",
-                })?;
-            pattern.write(into, |_, into| into.push_str(content));
-        }
-        into.push_str(&self.cue);
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -180,10 +175,10 @@ mod tests {
 
     #[test]
     fn braces_are_fields_once() {
-        let pattern = Pattern::parse("{{a}} {b}: {a}", &["a", "b"]).unwrap();
-        let mut text = String::new();
-        pattern.write(&mut text, |field, into| into.push_str(["{b}", "{{"][field]));
-        assert_eq!(text, "{a} {{: {b}");
+        let pattern = Pattern::parse("{{a}} {b}: {a}{eos}", &["a", "b"], &[("eos", "{a}")]).unwrap();
+        let literal = |text: &str| Piece::Literal(text.to_owned());
+        let pieces = [literal("{a} "), Piece::Field(1), literal(": "), Piece::Field(0), literal("{a}")];
+        assert_eq!(pattern.0, pieces);
     }
 
     #[test]
@@ -191,7 +186,7 @@ mod tests {
         for (text, problem) in
             [("{a", "opening"), ("a}", "closing"), ("{c}", "no field \"c\""), ("{}", "no field")]
         {
-            let error = Pattern::parse(text, &["a", "b"]).unwrap_err().to_string();
+            let error = Pattern::parse(text, &["a", "b"], &[]).unwrap_err().to_string();
             assert!(error.contains(problem), "{error}");
         }
     }

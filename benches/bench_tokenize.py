@@ -1,0 +1,129 @@
+"""tokenize: rows to ids and labels against `datasets.map` with the fast tokenizer in two processes.
+
+Rows are real instructions, repeated to 200,000. Two peers: the batched function that a careful user writes
+(a format string, the tokenizer with offsets, the mask from the offsets) and `apply_chat_template` with its mask.
+"""
+
+import argparse
+import gzip
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from common import header, report, timed
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+import chaffinch as cf
+
+REAL = Path(__file__).parents[2] / "shared" / "data"
+FILES = ["alpaca/random_9k.json.gz", "dolly/dolly_3k.json.gz"]
+SPECIALS = ["<|im_start|>", "<|im_end|>"]
+WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['role'] == 'assistant' %}"
+    "{% generation %}{{ m['content'] }}<|im_end|>{% endgeneration %}{% else %}{{ m['content'] }}<|im_end|>{% endif %}"
+    "{{ '\n' }}{% endfor %}"
+)
+
+
+def conversations(total: int) -> list[list[dict[str, str]]]:
+    found = []
+    for file in FILES:
+        for row in json.loads(gzip.decompress((REAL / file).read_bytes())):
+            asked = "\n\n".join(
+                text for text in (row["instruction"], row.get("input") or row.get("context") or "") if text.strip()
+            )
+            answer = row.get("output") or row.get("response") or ""
+            found.append([{"role": "user", "content": asked}, {"role": "assistant", "content": answer}])
+    return [found[at % len(found)] for at in range(total)]
+
+
+def trained(talks: list[list[dict[str, str]]]) -> PreTrainedTokenizerFast:
+    made = Tokenizer(models.BPE(ignore_merges=True))
+    split = pre_tokenizers.Split(Regex(WORDS), "isolated")
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=32_000, initial_alphabet=alphabet, show_progress=False)
+    made.train_from_iterator((turn["content"] for talk in talks[:12_000] for turn in talk), trainer)
+    made.add_special_tokens(SPECIALS)
+    return PreTrainedTokenizerFast(tokenizer_object=made, chat_template=TEMPLATE, eos_token="<|im_end|>")
+
+
+def by_offsets(batch: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    texts, starts = [], []
+    for user, assistant in batch["messages"]:
+        head = f"<|im_start|>user\n{user['content']}<|im_end|>\n<|im_start|>assistant\n"
+        texts.append(f"{head}{assistant['content']}<|im_end|>\n")
+        starts.append(len(head))
+    encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
+    labels = []
+    for ids, offsets, start, text in zip(encoded["input_ids"], encoded["offset_mapping"], starts, texts, strict=True):
+        end = len(text) - 1
+        labels.append([token if b > start and a < end else -100 for token, (a, b) in zip(ids, offsets, strict=True)])
+    return {"input_ids": encoded["input_ids"], "labels": labels}
+
+
+def by_template(batch: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    made = tokenizer.apply_chat_template(
+        batch["messages"], tokenize=True, return_assistant_tokens_mask=True, return_dict=True
+    )
+    pairs = zip(made["input_ids"], made["assistant_masks"], strict=True)
+    labels = [[token if learned else -100 for token, learned in zip(*pair, strict=True)] for pair in pairs]
+    return {"input_ids": made["input_ids"], "labels": labels}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--rows", type=int, default=200_000)
+    arguments.add_argument("--repeats", type=int, default=2)
+    asked = arguments.parse_args()
+    talks = conversations(asked.rows)
+    tokenizer = trained(talks)
+    data = datasets.Dataset.from_dict({"messages": talks})
+    datasets.disable_caching()
+    datasets.disable_progress_bars()
+    peers = ["datasets", "tokenizers", "transformers"]
+    header("tokenize", peers, rows=asked.rows, bytes=sum(len(t["content"]) for talk in talks for t in talk))
+    with tempfile.TemporaryDirectory() as folder:
+
+        def mapped(work: Any, rows: datasets.Dataset) -> datasets.Dataset:
+            return rows.map(
+                work,
+                batched=True,
+                num_proc=2,
+                fn_kwargs={"tokenizer": tokenizer},
+                remove_columns=["messages"],
+                cache_file_name=str(Path(folder) / "mapped.arrow"),
+            )
+
+        table = data.data.table
+        ours = cf.tokenize(table.slice(0, 20_000), tokenizer, template="chatml", max_length=100_000).table
+        few = data.select(range(len(ours)))
+        for peer in (by_offsets, by_template):
+            theirs = mapped(peer, few).with_format("arrow")[:]
+            for name in ("input_ids", "labels"):
+                mine, other = (np.concatenate([c.flatten().to_numpy() for c in t[name].chunks]) for t in (ours, theirs))
+                assert np.array_equal(mine, other), f"{name} of {peer.__name__}"
+        times = {
+            "chaffinch": timed(
+                lambda: cf.tokenize(table, tokenizer, template="chatml", max_length=100_000), asked.repeats
+            )[0],
+            "chaffinch, one thread": timed(
+                lambda: cf.tokenize(table, tokenizer, template="chatml", max_length=100_000, threads=1), asked.repeats
+            )[0],
+            "datasets.map by offsets, 2 processes": timed(lambda: mapped(by_offsets, data), asked.repeats)[0],
+            "datasets.map apply_chat_template, 2 processes": timed(lambda: mapped(by_template, data), 1)[0],
+        }
+    report(times, "chaffinch", {"datasets.map by offsets, 2 processes": 2.0})
+
+
+if __name__ == "__main__":
+    main()

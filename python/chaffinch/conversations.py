@@ -1,0 +1,80 @@
+"""Rows and conversations of any origin as the store's columns of text."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chaffinch.columns import to_arrow
+
+
+def as_rows(rows: Any) -> pa.Table:
+    """Rows with the store's four columns of text: instruction, input, references, messages.
+
+    Args:
+        rows: a list of conversations (lists of `{"role": ..., "content": ...}`), or a table or a list of mappings with
+            `messages`, or with `instruction`, `input` and `output` (or `response`).
+
+    Raises:
+        ValueError: they are none of these, or a text holds a lone surrogate.
+    """
+    view = pa.string_view()
+    kinds = {
+        "instruction": view,
+        "input": view,
+        "references": pa.list_(view),
+        "messages": pa.list_(pa.struct([("role", view), ("content", view)])),
+    }
+    if isinstance(rows, Iterable) and not hasattr(rows, "__arrow_c_stream__") and not isinstance(rows, Mapping):
+        given = list(rows)
+        if all(isinstance(row, list | tuple) for row in given):
+            columns: Any = {"messages": given}
+        elif all(isinstance(row, Mapping) for row in given):
+            columns = {name: [row.get(name) for row in given] for name in {name for row in given for name in row}}
+        else:
+            raise ValueError(
+                "rows are neither conversations nor mappings\nhint: give lists of {'role': ..., 'content': ...}"
+            )
+        length = len(given)
+    else:
+        table = pa.table(rows)
+        columns, length = {name: table[name] for name in table.column_names}, len(table)
+    answers = columns.get("output", columns.get("response"))
+    if "messages" not in columns and ("instruction" not in columns or answers is None):
+        raise ValueError("rows have neither `messages` nor `instruction` and `output`\nhint: rename the columns")
+    made = {}
+    for name, kind in kinds.items():
+        column = columns.get(name) if name != "references" else _lists(answers)
+        if column is None:
+            column = pa.nulls(length, pa.string() if kind == view else kind)
+        made[name] = _typed(column, name, kind)
+    for name in ("instruction", "input"):
+        made[name] = pc.fill_null(made[name].cast(pa.large_string()), "").cast(view)
+    return pa.table(made)
+
+
+def _lists(answers: Any) -> Any:
+    if answers is None:
+        return None
+    column = to_arrow(answers, "output").cast(pa.large_string()).combine_chunks()
+    return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), pc.fill_null(column, ""))
+
+
+def _typed(column: Any, name: str, kind: Any) -> Any:
+    try:
+        if isinstance(column, list) and not pa.types.is_string_view(kind):
+            turns = [
+                None if one is None else [{key: turn[key] for key in ("role", "content")} for turn in one]
+                for one in column
+            ]
+            return pa.chunked_array([pa.array(turns, kind)])
+        return to_arrow(column, name).cast(kind)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{name}: a text holds a lone surrogate, which is no Unicode text\n"
+            'hint: mend it with text.encode("utf-8", "replace").decode(), or leave the row out'
+        ) from error
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, KeyError, TypeError) as error:
+        raise ValueError(f"{name}: {error}\nhint: a turn is {{'role': str, 'content': str}}") from None
