@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from chaffinch.stages.tokenize import tokenize
     from chaffinch.stages.traces import generated_traces
     from chaffinch.story import why
+    from chaffinch.train.dataset import PackedDataset
+    from chaffinch.train.trl import trl_config
 
 # Loaded on first use: `import chaffinch` stays free of Arrow, pydantic and the extension.
 _HOMES = {
     "DataError": "errors",
     "NearIndex": "stages.near",
+    "PackedDataset": "train.dataset",
     "RecipeError": "errors",
     "Result": "result",
     "RougePool": "stages.rouge",
@@ -52,12 +55,14 @@ _HOMES = {
     "rouge": "stages.rouge",
     "sample": "stages.sample",
     "tokenize": "stages.tokenize",
+    "trl_config": "train.trl",
     "why": "story",
 }
 
 __all__ = [
     "DataError",
     "NearIndex",
+    "PackedDataset",
     "RecipeError",
     "Result",
     "RougePool",
@@ -78,6 +83,7 @@ __all__ = [
     "rouge",
     "sample",
     "tokenize",
+    "trl_config",
     "why",
 ]
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from chaffinch import manifest
 from chaffinch.contaminated import write_evidence
 from chaffinch.errors import DataError, RecipeError
+from chaffinch.handover.mixture import hand_over
 from chaffinch.ledger import write_flagged, write_ledger
 from chaffinch.memory import PeakMemory
 from chaffinch.output import CONTAMINATION, DATA, FLAGGED, LEDGER, MANIFEST, QUARANTINE, TASKS, Output, open_output
@@ -102,13 +103,21 @@ def build(
         run.decide()
         order = run.in_order()
         decided = perf_counter()
-        written = _write_mixture(output, run, render, order, threads, progress)
+        documents = run.documents()
+        splits = _splits(order, resolved.validation_fraction)
+        written = _write_mixture(output, run, render, splits, threads, progress)
+        handed = {}
+        if resolved.write.trainer is not None:
+            handed = hand_over(
+                output.staging, resolved, run.rows, splits, documents, threads=threads, progress=progress
+            )
         write_evidence(output.staging / CONTAMINATION, run)
         write_flagged(output.staging / FLAGGED, run.rows, run.flagged())
         if (tasks := run.tasks()) is not None:
             pq.write_table(tasks, output.staging / TASKS, compression="zstd")
         wrote = perf_counter()
         values = manifest.of(run, written, output.staging)
+        values |= handed
         values |= {
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(perf_counter() - clock, 3),
@@ -150,15 +159,20 @@ def _write_quarantine(path: Path, run: Run) -> None:
                     writer.write_batch(pa.record_batch(cast, schema=QUARANTINE_SCHEMA))
 
 
-def _write_mixture(
-    output: Output, run: Run, render: write.Render, order: np.ndarray, threads: int, progress: Progress
-) -> list[write.Written]:
-    held_out = round(len(order) * run.recipe.validation_fraction)
+def _splits(order: np.ndarray, validation_fraction: float) -> dict[str, np.ndarray]:
+    held_out = round(len(order) * validation_fraction)
     splits = {"train": order[: len(order) - held_out]}
     if held_out:
         splits["validation"] = order[len(order) - held_out :]
+    return splits
+
+
+def _write_mixture(
+    output: Output, run: Run, render: write.Render, splits: dict[str, np.ndarray], threads: int, progress: Progress
+) -> list[write.Written]:
+    rows = sum(len(numbers) for numbers in splits.values())
     removals = {step.stage: step.decisions for step in run.steps}
-    progress.start("write", len(order), "rows")
+    progress.start("write", rows, "rows")
     # The ledger is one file of its own: it is written while the mixture is.
     stopped = Event()
     with ThreadPoolExecutor(1) as beside:
@@ -176,7 +190,7 @@ def _write_mixture(
             stopped=stopped,
         )
         ledger_written.result()
-    progress.finish(len(order), 0)
+    progress.finish(rows, 0)
     return written
 
 

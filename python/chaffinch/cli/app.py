@@ -11,6 +11,7 @@ from chaffinch.cli.dedup import dedup
 from chaffinch.cli.diff import diff
 from chaffinch.cli.errors import Verbs
 from chaffinch.cli.leaderboard import leaderboard
+from chaffinch.cli.pack import pack
 from chaffinch.cli.plan import plan
 from chaffinch.cli.recipes import recipes
 from chaffinch.cli.report import report
@@ -70,6 +71,10 @@ EXAMPLES: dict[Callable[..., None], list[str]] = {
     decontaminate: [
         "chaffinch decontaminate rows.jsonl --against gsm8k --against my-items.jsonl --data data/ --out clean.jsonl",
         "chaffinch decontaminate rows.jsonl --against gsm8k --data data/ --self-test",
+    ],
+    pack: [
+        "chaffinch pack rows.jsonl --tokenizer tokenizer/ --template alpaca --length 8192 -o packed/",
+        "chaffinch pack tokens.parquet --length 8192 --format torch --ranks 8 -o packed/",
     ],
     recipes: [
         "chaffinch recipes",

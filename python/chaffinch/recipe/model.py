@@ -10,6 +10,7 @@ from chaffinch.recipe.decontaminate import Decontaminate
 from chaffinch.recipe.dedup import Dedup
 from chaffinch.recipe.format import Format
 from chaffinch.recipe.label import Label
+from chaffinch.recipe.pack import Pack
 from chaffinch.recipe.provenance import Provenance
 from chaffinch.recipe.sample import Sample
 from chaffinch.recipe.score import Score
@@ -25,12 +26,19 @@ def _as_steps(value: object) -> object:
 Steps = BeforeValidator(_as_steps)
 
 
+Trainer = Literal["trl", "llama-factory", "torch", "axolotl", "alpaca", "sharegpt", "openai"]
+# What each trainer takes: packs, single tokenised documents, or text.
+PACKED: tuple[Trainer, ...] = ("trl", "llama-factory", "torch")
+TOKENISED: tuple[Trainer, ...] = (*PACKED, "axolotl")
+
+
 class Write(Strict):
     """What the mixture is written as."""
 
     format: Literal["parquet", "jsonl", "datasets"] = "parquet"
     rows_per_file: int = Field(default=250_000, ge=1)
     compression: Literal["zstd", "snappy", "none"] = Field(default="snappy", description="of Parquet files")
+    trainer: Trainer | None = Field(default=None, description="what lies in OUT/trainer, beside the mixture")
 
 
 class Recipe(Strict):
@@ -55,6 +63,7 @@ class Recipe(Strict):
     sample: Annotated[list[Sample], Steps] = []
     format: Format = Format()
     tokenize: Tokenize | None = None
+    pack: Pack | None = None
     write: Write = Write()
     min_class_share: dict[str, float] = Field(
         default={}, description="warn when a class has a smaller share of the rows"
@@ -99,6 +108,25 @@ class Recipe(Strict):
                 raise ValueError(f"{where}: no source {unknown!r}\nhint: the sources are {', '.join(names)}")
         return self
 
+    @model_validator(mode="after")
+    def _trainer_gets_what_it_takes(self) -> "Recipe":
+        trainer = self.write.trainer
+        if trainer in TOKENISED and self.tokenize is None:
+            raise ValueError(f"write.trainer: {trainer} takes tokens\nhint: add tokenize: {{tokenizer: ...}}")
+        if trainer in PACKED and self.pack is None:
+            raise ValueError(f"write.trainer: {trainer} takes packs\nhint: add pack: {{length: 8192}}")
+        if self.pack is not None and trainer not in PACKED:
+            own = {None: "", "axolotl": ": axolotl packs itself"}.get(trainer, f": {trainer} tokenises itself")
+            hint = f"write.trainer is one of {', '.join(PACKED)}, or leave pack out"
+            raise ValueError(f"pack: nothing takes the packs{own}\nhint: {hint}")
+        if self.pack is not None and self.tokenize is not None and self.tokenize.max_length > self.pack.length:
+            longer = f"documents have up to {self.tokenize.max_length:,} tokens, a pack holds {self.pack.length:,}"
+            raise ValueError(f"tokenize.max_length: {longer}\nhint: at most as many as pack.length")
+        if trainer == "llama-factory" and self.pack is not None and self.pack.length % 8:
+            why = "LLaMA-Factory pads ids to a multiple of 8, and positions not"
+            raise ValueError(f"pack.length: {self.pack.length}: {why}\nhint: choose a multiple of 8")
+        return self
+
     def stages(self) -> list[str]:
         """The stages that a build runs, in order."""
         asked = {
@@ -112,8 +140,14 @@ class Recipe(Strict):
             "bucket": self.bucket is not None,
             "sample": bool(self.sample),
         }
-        tokenize = ["tokenize"] if self.tokenize else []
-        return ["read", *(stage for stage, there in asked.items() if there), "format", *tokenize, "write"]
+        return [
+            "read",
+            *(stage for stage, there in asked.items() if there),
+            "format",
+            *(["tokenize"] if self.tokenize else []),
+            *(["pack"] if self.pack else []),
+            "write",
+        ]
 
     def json_values(self) -> dict[str, Any]:
         """The recipe as plain JSON values, defaults included, for manifests and cache keys."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 # Every length below this one has its own counter, so quantiles are exact; longer texts share the last.
@@ -57,8 +58,11 @@ class Lengths:
 
     def add(self, texts: Any) -> None:
         """Counts the texts of an Arrow string array."""
-        words = np.minimum(count_words(texts), LONGEST)
-        found = np.bincount(words)
+        self.add_lengths(count_words(texts))
+
+    def add_lengths(self, lengths: npt.NDArray[Any]) -> None:
+        """Counts texts of these lengths."""
+        found = np.bincount(np.minimum(lengths, LONGEST))
         self.counts[: len(found)] += found
 
     @property
@@ -85,3 +89,20 @@ class Lengths:
             (EDGES[index], EDGES[index + 1] - 1 if index + 1 < len(EDGES) else None, int(sums[index]))
             for index in range(int(used[0]), int(used[-1]) + 1)
         ]
+
+
+def histogram(lengths: Lengths) -> dict[str, Any]:
+    """What the page draws of them, as JSON values."""
+    bins = lengths.bins()
+    median = lengths.quantile(0.5)
+    return {
+        "bins": bins,
+        "most": max((rows for _, _, rows in bins), default=0),
+        "median_bin": next((index for index, (_, last, _) in enumerate(bins) if last is None or median <= last), 0),
+        "facts": [
+            ("mean", lengths.mean()),
+            ("median", median),
+            ("95 % have at most", lengths.quantile(0.95)),
+            ("longest", lengths.quantile(1.0)),
+        ],
+    }

@@ -10,7 +10,7 @@ from chaffinch.report.account import account
 from chaffinch.report.answers import answers
 from chaffinch.report.flow import draw, steps
 from chaffinch.report.folder import Folder
-from chaffinch.report.lengths import Lengths
+from chaffinch.report.lengths import histogram
 from chaffinch.report.mixture import measure
 from chaffinch.report.quarantined import quarantined
 
@@ -45,11 +45,12 @@ def contents(folder: Folder) -> dict[str, Any]:
         "source_stages": _source_stages(manifest),
         "shares": _shares(mixture.groups, manifest.get("classes") or {}),
         "rows": mixture.rows,
-        "lengths": {"Prompt": _histogram(mixture.prompt), "Response": _histogram(mixture.response)},
+        "lengths": {"Prompt": histogram(mixture.prompt), "Response": histogram(mixture.response)},
         "held_in": manifest.get("contamination") or [],
         "passages": manifest.get("passages") or [],
         "answers": answers(folder),
         "strata": strata,
+        "pack": manifest.get("pack"),
         "quarantine": quarantined(folder),
         "notes": _notes(inputs),
         "inputs": inputs[:MOST_LINES],
@@ -96,25 +97,6 @@ def _ranked(counts: Mapping[str, int]) -> dict[str, Any]:
         "rest": sum(rows for _, rows in rest),
         "total": sum(counts.values()),
     }
-
-
-def _histogram(lengths: Lengths) -> dict[str, Any]:
-    bins = lengths.bins()
-    return {
-        "bins": bins,
-        "most": max((rows for _, _, rows in bins), default=0),
-        "median_bin": _position(bins, lengths.quantile(0.5)),
-        "facts": [
-            ("mean", lengths.mean()),
-            ("median", lengths.quantile(0.5)),
-            ("95 % have at most", lengths.quantile(0.95)),
-            ("longest", lengths.quantile(1.0)),
-        ],
-    }
-
-
-def _position(bins: Iterable[tuple[int, int | None, int]], words: int) -> int:
-    return next((index for index, (_, last, _) in enumerate(bins) if last is None or words <= last), 0)
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:

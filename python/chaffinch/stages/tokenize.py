@@ -21,6 +21,7 @@ from chaffinch.conversations import as_rows
 from chaffinch.decisions import Decisions
 from chaffinch.decisions import Rows as Numbers
 from chaffinch.errors import RecipeError
+from chaffinch.handover.documents import Documents as Tokens
 from chaffinch.recipe.format import OWN, Template
 from chaffinch.recipe.tokenize import Handling, Tokenize, TooLong, TrainOn
 from chaffinch.stages import format as formatting
@@ -253,28 +254,19 @@ class Documents:
     Attributes:
         row: the row of each, increasing.
         part: which of its row's documents it is.
-        length: its tokens.
+        tokens: ids and labels, by number.
     """
 
     row: Numbers
     part: Numbers
-    length: Numbers
-    _starts: Any
-    _values: list[tuple[Any, Any, Any]]
+    tokens: Tokens
 
     @classmethod
     def open(cls, path: Path) -> "Documents":
         """Maps the file."""
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        values, starts, lengths = [], [0], [np.empty(0, np.uint32)]
-        for batch in table.to_batches():
-            ids, labels = batch["input_ids"], batch["labels"]
-            offsets = ids.offsets.to_numpy()
-            values.append((offsets, ids.values.to_numpy(), labels.values.to_numpy()))
-            starts.append(starts[-1] + len(batch))
-            lengths.append(np.diff(offsets).astype(np.uint32))
         row, part = (table[name].to_numpy() for name in ("row", "part"))
-        return cls(row, part, np.concatenate(lengths), np.array(starts), values)
+        return cls(row, part, Tokens(table))
 
     def of(self, rows: Numbers) -> Numbers:
         """The numbers of the documents of `rows`, row by row in the order given."""
@@ -286,19 +278,12 @@ class Documents:
 
     def take(self, numbers: Numbers) -> tuple[Any, Any]:
         """The ids and labels of some documents, as two list columns."""
-        batches = np.searchsorted(self._starts, numbers, side="right") - 1
-        within = numbers - self._starts[batches]
-        ids, labels = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
-        for batch, at in zip(batches.tolist(), within.tolist(), strict=True):
-            offsets, all_ids, all_labels = self._values[batch]
-            ids.append(all_ids[offsets[at] : offsets[at + 1]])
-            labels.append(all_labels[offsets[at] : offsets[at + 1]])
-        lengths = self.length[numbers]
-        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int32))
-        kind = {"type": _ITEM}
+        ids, labels = self.tokens.take(numbers)
+        ends = np.cumsum(self.tokens.lengths[numbers], dtype=np.int64)
+        offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
         return (
-            pa.ListArray.from_arrays(offsets, pa.array(np.concatenate(ids)), **kind),
-            pa.ListArray.from_arrays(offsets, pa.array(np.concatenate(labels)), **kind),
+            pa.ListArray.from_arrays(offsets, pa.array(ids), type=_ITEM),
+            pa.ListArray.from_arrays(offsets, pa.array(labels), type=_ITEM),
         )
 
 

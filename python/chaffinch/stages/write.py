@@ -109,14 +109,14 @@ def run(
     """
     write_file = {"parquet": _write_parquet, "jsonl": _write_jsonl, "datasets": _write_arrow}[spec.format]
     schema = schema_with(rows.added(), tokenized=documents is not None)
-    count = _Count(advance, stopped)
+    count = Count(advance, stopped)
     jobs = []
     for split, rows_of in splits.items():
         order = rows_of if documents is None else documents.of(rows_of)
         n_files = max(1, -(-len(order) // spec.rows_per_file))
         for index in range(n_files):
             part = order[index * spec.rows_per_file : (index + 1) * spec.rows_per_file]
-            jobs.append((split, _file_name(split, index, n_files, spec.format), part))
+            jobs.append((split, file_name(split, index, n_files, spec.format), part))
 
     # Fewer files than threads: more batches of each are made while others of it are written.
     files_at_a_time = min(threads, len(jobs))
@@ -138,15 +138,18 @@ def run(
             stopped.set()
             raise
     if spec.format == "datasets":
-        _describe_datasets(folder, written)
+        describe_datasets(folder, written)
     return written
 
 
-class _Count:
+class Count:
+    """Rows written so far, by any number of threads; ends them all once one has failed."""
+
     def __init__(self, advance: Callable[[int], object], stopped: Event) -> None:
         self._advance, self._stopped, self._done, self._lock = advance, stopped, 0, Lock()
 
     def add(self, rows: int) -> None:
+        """So many more are written."""
         if self._stopped.is_set():
             raise InterruptedError("writing was stopped")
         with self._lock:
@@ -170,7 +173,7 @@ def assemble(
     marks: Marks,
     documents: Documents | None,
     schema: pa.Schema,
-    count: _Count,
+    count: Count,
 ) -> pa.Table:
     """The output columns of some rows, or of some documents."""
     columns: dict[str, Any] = {}
@@ -198,7 +201,8 @@ def assemble(
     return pa.table(arrays, schema=schema)
 
 
-def _file_name(split: str, index: int, n_files: int, form: str) -> str:
+def file_name(split: str, index: int, n_files: int, form: str) -> str:
+    """Where one of a split's files lies in its folder."""
     if form == "datasets":
         return f"{split}/data-{index:05}-of-{n_files:05}.arrow"
     return f"{split}-{index:05}-of-{n_files:05}.{form}"
@@ -225,7 +229,7 @@ def _write_arrow(path: Path, tables: Iterator[pa.Table], schema: pa.Schema, _: W
             writer.write_table(table)
 
 
-def _describe_datasets(folder: Path, written: list[Written]) -> None:
+def describe_datasets(folder: Path, written: list[Written]) -> None:
     """The JSON files that `datasets.load_from_disk` looks for (datasets 5.2, `DatasetDict.save_to_disk`)."""
     splits = list(dict.fromkeys(file.split for file in written))
     (folder / "dataset_dict.json").write_text(json.dumps({"splits": splits}))

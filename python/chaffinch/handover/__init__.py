@@ -1,0 +1,1 @@
+"""Hand-over to trainers: tokenised documents, packs of them, and the files that each trainer takes."""
