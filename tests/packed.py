@@ -1,5 +1,6 @@
 """Documents, a tiny model and its tokenizer, for tests of packs; needs torch and transformers."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from chaffinch.handover.documents import Documents
 from chaffinch.handover.packs import Packs
 from chaffinch.recipe.pack import Pack
+from tests.made_tokenizers import llama2, save
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -67,6 +69,23 @@ def tokenizer() -> Any:
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=fast, unk_token="w0", pad_token="w1", bos_token="w2", eos_token="w2"
     )
+
+
+def save_model(folder: Path) -> None:
+    """A tiny random Mistral and its tokenizer, as a folder that `from_pretrained` reads."""
+    fast = llama2()
+    save(folder, fast)
+    special = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+    transformers.PreTrainedTokenizerFast(tokenizer_object=fast, **special).save_pretrained(folder)
+    config = transformers.MistralConfig(
+        vocab_size=fast.get_vocab_size(),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
 
 
 def alone(network: Any, document: Document) -> Any:

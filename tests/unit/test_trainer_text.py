@@ -17,6 +17,8 @@ TURNS = [
     ("assistant", "2"),
 ]
 
+TOKENS = {"tokenize": {"tokenizer": "tokenizer.json", "max_length": 32}}
+
 
 def conversation(*turns: tuple[str, str]) -> dict[str, Any]:
     return {"messages": [{"role": role, "content": content} for role, content in turns]}
@@ -90,11 +92,12 @@ def test_what_alpaca_cannot_say_is_refused(turns: list[tuple[str, str]], tmp_pat
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"write": {"trainer": "trl"}}, "write.trainer: trl takes packs"),
+        ({"write": {"trainer": "trl"}}, "write.trainer: trl takes tokens\nhint: "),
+        ({"write": {"trainer": "trl"}, **TOKENS}, "write.trainer: trl takes packs\nhint: "),
         ({"pack": {"length": 64}}, "pack: nothing takes the packs\nhint: "),
-        ({"pack": {"length": 64}, "write": {"trainer": "axolotl"}}, "axolotl packs itself"),
+        ({"pack": {"length": 64}, "write": {"trainer": "axolotl"}, **TOKENS}, "axolotl packs itself"),
         ({"pack": {"length": 64}, "write": {"trainer": "openai"}}, "openai tokenises itself"),
-        ({"pack": {"length": 63}, "write": {"trainer": "llama-factory"}}, "multiple of 8"),
+        ({"pack": {"length": 63}, "write": {"trainer": "llama-factory"}, **TOKENS}, "multiple of 8"),
         ({"pack": {"length": 1}, "write": {"trainer": "trl"}}, r"pack\.length"),
         ({"write": {"trainer": "nobody"}}, r"write\.trainer"),
     ],
