@@ -102,11 +102,6 @@ def pack_file(
     progress = progress or NoProgress()
     documents = Documents(table)
     numbers, left = choose(documents, spec.length)
-    if not len(numbers):
-        counts = ", ".join(f"{reason}: {n:,}" for reason, n in left.counts().items())
-        raise DataError(
-            f"none of {len(documents):,} documents can be packed ({counts or 'there are none'})\nhint: look at them"
-        )
     row, part = (np.arange(len(documents)), np.zeros(len(documents), np.uint32))
     if tokenised is not None:
         row, part = (table[column].to_numpy() for column in ("row", "part"))
@@ -116,6 +111,10 @@ def pack_file(
         rows, dropped = tokenised
         removed.insert(0, ("tokenize", dropped["row"].to_numpy(), dropped["reason"].to_pylist()))
         stages.insert(0, _stage("tokenize", rows, dict(Counter(dropped["reason"].to_pylist()))))
+    if not len(numbers):
+        counts = ", ".join(f"{reason}: {n:,}" for stage in stages for reason, n in stage["removed"].items())
+        hint = "a longer pack, or rows that say what is learned"
+        raise DataError(f"none of {stages[0]['rows_in']:,} rows can be packed ({counts or 'no rows'})\nhint: {hint}")
     with open_output(Path(out)) as output:
         packs = Packs(documents, numbers, spec, seed)
         progress.start("pack", packs.count, "packs")
