@@ -44,10 +44,6 @@ test-rust: ## the core's own tests and laws
 test-python: $(EXTENSION) .venv/tested ## everything seen from Python
 	$(BIN)/python -m pytest
 
-test-trainers: $(EXTENSION) .venv/tested ## packs in TRL's own trainer (installs torch: gigabytes)
-	$(PIP) install --group trainers
-	$(BIN)/python -m pytest tests/oracle/test_trl.py tests/oracle/test_loaders.py tests/unit/test_packed_dataset.py tests/unit/test_docs.py
-
 lint: $(EXTENSION) .venv/tested ## formats, lints, types, stubs and the rules of the house
 	cargo fmt --check
 	cargo clippy -q --locked --workspace --all-targets -- -D warnings
@@ -69,4 +65,4 @@ bench: $(EXTENSION) .venv/tested ## the bars against the peers (minutes, gigabyt
 clean: ## everything that is not in the repository
 	rm -rf .venv target demo out $(EXTENSION) benches/data
 
-.PHONY: help build demo test test-rust test-python test-trainers lint fmt bench clean
+.PHONY: help build demo test test-rust test-python lint fmt bench clean

@@ -44,7 +44,7 @@ def measure(
 
     Examples:
         >>> measure(["Yes", "a cat"], [["No", "Yes"], ["The cat."]], ["exact_match", "generation"]).to_pylist()
-        [1.0, 0.499999995]
+        [1.0, 0.4999999950000001]
     """
     generation = generation or Generation()
     answered, said = to_arrow(answers, "answers"), to_arrow(labels, "labels")
