@@ -22,8 +22,9 @@ from chaffinch.ledger import write_flagged, write_ledger
 from chaffinch.memory import PeakMemory
 from chaffinch.output import CONTAMINATION, DATA, FLAGGED, LEDGER, MANIFEST, QUARANTINE, TASKS, Output, open_output
 from chaffinch.pipeline import Run
+from chaffinch.pools.asking import Asking
 from chaffinch.progress import NoProgress, Progress
-from chaffinch.recipe.format import OWN
+from chaffinch.recipe.format import OWN, Pool, PoolUse
 from chaffinch.recipe.load import load_recipe
 from chaffinch.recipe.model import Recipe
 from chaffinch.report import write_report
@@ -82,6 +83,7 @@ def build(
     resolved = load_recipe(recipe, set)
     tokenizer = tokenize.prepare(resolved.tokenize, resolved.format.template) if resolved.tokenize else None
     template, render = _template(resolved, tokenizer)
+    pools = format_stage.load_pools(resolved.format)
     threads = thread_count(threads)
     progress = progress or NoProgress()
     data, out = Path(data), Path(out)
@@ -105,7 +107,8 @@ def build(
         decided = perf_counter()
         documents = run.documents()
         splits = _splits(order, resolved.validation_fraction)
-        written = _write_mixture(output, run, render, splits, threads, progress)
+        asking = _asking(run, pools, splits["train"], threads)
+        written = _write_mixture(output, run, render, asking, splits, threads, progress)
         handed = {}
         if resolved.write.trainer is not None:
             handed = hand_over(
@@ -116,7 +119,7 @@ def build(
         if (tasks := run.tasks()) is not None:
             pq.write_table(tasks, output.staging / TASKS, compression="zstd")
         wrote = perf_counter()
-        values = manifest.of(run, written, output.staging)
+        values = manifest.of(run, written, output.staging, asking.counts.values() if asking else None)
         values |= handed
         values |= {
             "started": started.isoformat(timespec="seconds"),
@@ -167,11 +170,31 @@ def _splits(order: np.ndarray, validation_fraction: float) -> dict[str, np.ndarr
     return splits
 
 
+def _asking(run: Run, pools: list[tuple[PoolUse, Pool]], train: np.ndarray, threads: int) -> Asking | None:
+    """The recipe's pools; shown are rows of the training split only, and none in which an evaluation item was found."""
+    spec = run.recipe.format
+    if not spec.pools:
+        return None
+    shown = None
+    if spec.demonstrations is not None:
+        found = run.contamination()
+        contaminated = np.empty(0, np.uint32) if found is None else found["row"].to_numpy()
+        shown = (spec.demonstrations, train[~np.isin(train, contaminated)])
+    return Asking(run.rows, pools, run.recipe.seed, shown, threads=threads)
+
+
 def _write_mixture(
-    output: Output, run: Run, render: write.Render, splits: dict[str, np.ndarray], threads: int, progress: Progress
+    output: Output,
+    run: Run,
+    render: write.Render,
+    asking: Asking | None,
+    splits: dict[str, np.ndarray],
+    threads: int,
+    progress: Progress,
 ) -> list[write.Written]:
-    rows = sum(len(numbers) for numbers in splits.values())
+    rows = sum(map(len, splits.values()))
     removals = {step.stage: step.decisions for step in run.steps}
+    prepare = partial(format_stage.prepare, run.rows, asking, run.recipe.format.conversations)
     progress.start("write", rows, "rows")
     # The ledger is one file of its own: it is written while the mixture is.
     stopped = Event()
@@ -186,6 +209,8 @@ def _write_mixture(
             run.documents(),
             output.staging / DATA,
             threads=threads,
+            prepare=prepare,
+            asked=asking is not None,
             advance=progress.advance,
             stopped=stopped,
         )

@@ -1,5 +1,6 @@
 """What a build found of evaluation sets: one line for each row and set, and their sums."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from chaffinch.errors import RecipeError
+from chaffinch.evaluation_sets import lookup
 from chaffinch.pipeline import Run
 
 SCHEMA = pa.schema(
@@ -69,3 +72,41 @@ def held_in(run: Run) -> list[dict[str, Any]]:
         for one in groups.to_pylist()
     ]
     return sorted(lines, key=lambda line: (line["evaluation_set"], sources.index(line["source"])))
+
+
+def held_in_tasks(run: Run) -> list[dict[str, Any]]:
+    """By evaluation set and task of the mixture that is named after it: evaluation_set, source, task, rows.
+
+    A set's training part shares no item with its test part, so no match tells that it was trained on; its task's name
+    does: `drop`, `drop_train`, `drop:2.0.0`, `task026_drop_question_generation`.
+    """
+    spec = run.recipe.decontaminate
+    if spec is None or not len(run.alive):
+        return []
+    known = {
+        entry.name: (entry.name, entry.title, *entry.aliases) for one in spec.against for entry in _known(one.name)
+    }
+    codes, first, counts = np.unique(
+        run.rows.codes(["source", "task"], threads=run.threads)[run.alive], return_index=True, return_counts=True
+    )
+    names = run.rows.gather(run.alive[first], ["source", "task"]).to_pylist()
+    found = [
+        {"evaluation_set": name, "source": one["source"], "task": one["task"], "rows": int(rows)}
+        for one, rows in zip(names, counts[: len(codes)].tolist(), strict=True)
+        for name, titles in known.items()
+        if any(_is_named_after(one["task"], title) for title in titles)
+    ]
+    return sorted(found, key=lambda line: (line["evaluation_set"], line["source"], line["task"]))
+
+
+def _known(name: str) -> list[Any]:
+    try:
+        return [entry for entry, _ in lookup(name) or []]
+    except RecipeError:
+        return []
+
+
+def _is_named_after(task: str, title: str) -> bool:
+    words, named = ([part for part in re.split(r"[\W_]+", text.lower()) if part] for text in (task, title))
+    after_number = words[1:] if words and re.fullmatch(r"task\d+", words[0]) else words
+    return bool(named) and after_number[: len(named)] == named

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chaffinch import cache, score
-from chaffinch.contaminated import held_in
+from chaffinch.contaminated import held_in, held_in_tasks
 from chaffinch.output import DATA
 from chaffinch.pipeline import TOLD_APART, Run, Step, quarantine_reasons
 from chaffinch.stages import dedup, tasks
@@ -19,9 +19,12 @@ EXAMPLES = 3
 EXAMPLE_CHARACTERS = 600
 
 
-def of(run: Run, written: list[Written], staging: Path) -> dict[str, Any]:
-    """The manifest of a run whose mixture lies in `staging`; times, memory and machine are the caller's to add."""
-    sources, classes = _sources(run), run.classes()
+def of(run: Run, written: list[Written], staging: Path, asked: dict[str, Any] | None) -> dict[str, Any]:
+    """The manifest of a run whose mixture lies in `staging`; times, memory and machine are the caller's to add.
+
+    `asked` are the counts of `pools.asking`; None when the recipe has no pools.
+    """
+    sources, classes, by_name = _sources(run), run.classes(), held_in_tasks(run)
     return {
         "recipe": run.recipe.json_values(),
         "inputs": [
@@ -42,10 +45,12 @@ def of(run: Run, written: list[Written], staging: Path) -> dict[str, Any]:
         "sample": run.strata(),
         "contamination": held_in(run),
         "passages": run.passages(),
+        "held_in_tasks": by_name,
         "added": run.rows.added(),
         "buckets": tasks.by_bucket(run.rows.table, run.alive),
         "scores": tasks.histogram(run.rows.table, run.alive),
         "classes": classes,
+        "asked": asked,
         "examples": _examples(run),
         "outputs": [
             {
@@ -57,7 +62,7 @@ def of(run: Run, written: list[Written], staging: Path) -> dict[str, Any]:
             }
             for file in written
         ],
-        "warnings": _warnings(run, classes),
+        "warnings": [*_warnings(run, classes), *_unfit(asked), *_held_in(by_name)],
         "kept": len(run.alive),
     }
 
@@ -164,6 +169,23 @@ def _texts(rows: Rows, row: int) -> dict[str, Any]:
         "prompt": prompt[:EXAMPLE_CHARACTERS],
         "response": response[:EXAMPLE_CHARACTERS],
     }
+
+
+def _held_in(by_name: list[dict[str, Any]]) -> list[str]:
+    rows: Counter[str] = Counter()
+    for line in by_name:
+        rows[line["evaluation_set"]] += line["rows"]
+    return [
+        f"{name} is held in: {number:,} rows are of tasks named after it, so a gain on it is none on unseen tasks"
+        for name, number in rows.items()
+    ]
+
+
+def _unfit(asked: dict[str, Any] | None) -> list[str]:
+    return [
+        f"pool {pool}: {rows:,} rows keep their own text, for none of its templates fits them"
+        for pool, rows in (asked["unfit"] if asked else {}).items()
+    ]
 
 
 def _warnings(run: Run, classes: dict[str, int]) -> list[str]:

@@ -37,6 +37,13 @@ class Result:
         """The mixture's training rows, in order."""
         return self.split("train")
 
+    def _schema(self) -> pa.Schema:
+        from chaffinch.stages.write import schema_with
+
+        asked = self.summary.get("asked") is not None
+        tokenized = self.summary["recipe"].get("tokenize") is not None
+        return schema_with(self.summary.get("added") or [], asked=asked, tokenized=tokenized)
+
     def split(self, name: str) -> pa.Table:
         """One split of the mixture: `train`, or `validation` where the recipe holds rows out.
 
@@ -47,8 +54,7 @@ class Result:
         if not files:
             splits = ", ".join(dict.fromkeys(output["split"] for output in self.summary["outputs"]))
             raise DataError(f"{self.out} has no split {name!r}\nhint: it has {splits}")
-        tokenized = self.summary["recipe"].get("tokenize") is not None
-        return pa.concat_tables([_read(file, self.summary.get("added") or [], tokenized) for file in files])
+        return pa.concat_tables([_read(file, self._schema()) for file in files])
 
     @cached_property
     def ledger(self) -> pa.Table:
@@ -81,14 +87,12 @@ class Result:
         return datasets.Dataset(self.table)
 
 
-def _read(file: Path, added: list[str], tokenized: bool) -> pa.Table:
+def _read(file: Path, schema: pa.Schema) -> pa.Table:
     if file.suffix == ".parquet":
         return pq.read_table(file)
     if file.suffix == ".arrow":
         return pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
-    from chaffinch.stages.write import schema_with
-
-    size, schema = file.stat().st_size, schema_with(added, tokenized=tokenized)
+    size = file.stat().st_size
     if not size:
         return schema.empty_table()
     # Guessed types would depend on the rows, and a row longer than a block is an error: one block holds them all.

@@ -13,7 +13,7 @@ from chaffinch.recipe.bucket import Bucket, ExactMatchBuckets, GenerationBuckets
 from chaffinch.recipe.clean import Clean, Forbid, Length, Limits
 from chaffinch.recipe.decontaminate import Against, Decontaminate
 from chaffinch.recipe.dedup import Exact, Near
-from chaffinch.recipe.format import Format
+from chaffinch.recipe.format import Demonstrations, Format, PoolUse
 from chaffinch.recipe.label import Label
 from chaffinch.recipe.model import Recipe, Write
 from chaffinch.recipe.pack import Pack
@@ -30,6 +30,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODELS = [
     *(Recipe, Source, Fields, RowOrigin, Edit, SelectStep, Provenance, Clean),
     *(Length, Limits, Forbid, Exact, Near, Against, Decontaminate, Sample, Format, Tokenize, Pack, Write),
+    *(PoolUse, Demonstrations),
     *(Label, Bucket, ExactMatchBuckets, GenerationBuckets),
     *(Score, Nearest, Transformers, Served, Prompt, ExactMatch, Generation),
 ]

@@ -103,3 +103,29 @@ def test_text_files_are_a_document_each(data: Path) -> None:
         ("Go on.", "", ["packed"], {"id": "c"}),
     ]
     assert sorted(bad["reason"] for bad in rejects(shard)) == ["invalid UTF-8", "no reference"]
+
+
+def test_each_solution_of_a_problem_is_a_row(data: Path, tmp_path: Path) -> None:
+    problems = {
+        "0": '["one", "two", "one\\ntwo"]',
+        "1": "[]",
+        "2": "not JSON",
+        "3": '["good", null]',
+        "4": "[" * 10_000,
+        "5": '{"a": "b"}',
+    }
+    for name, solutions in problems.items():
+        (data / "apps" / name).mkdir(parents=True)
+        (data / "apps" / name / "question.txt").write_text(f"question {name}")
+        (data / "apps" / name / "solutions.json").write_text(solutions)
+    source = Source(name="s", files=["apps/*"], format="apps-solutions")
+    [shard] = read_source(source, data, tmp_path / "cache")
+    rows = pa.ipc.open_file(pa.memory_map(str(shard.path))).read_all().to_pylist()
+    found = [(row["instruction"], row["references"]) for row in rows]
+    assert found == [
+        ("question 0", ["one"]),
+        ("question 0", ["two"]),
+        ("question 0", ["one\ntwo"]),
+        ("question 3", ["good"]),
+    ]
+    assert shard.rejected == 5

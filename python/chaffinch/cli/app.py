@@ -13,6 +13,7 @@ from chaffinch.cli.errors import Verbs
 from chaffinch.cli.leaderboard import leaderboard
 from chaffinch.cli.pack import pack
 from chaffinch.cli.plan import plan
+from chaffinch.cli.pool import pool
 from chaffinch.cli.recipes import recipes
 from chaffinch.cli.report import report
 from chaffinch.cli.score import score
@@ -82,6 +83,7 @@ EXAMPLES: dict[Callable[..., None], list[str]] = {
         "chaffinch recipes --schema > recipe.schema.json",
     ],
     sources: ["chaffinch sources", "chaffinch sources LIMA --json"],
+    pool: ["chaffinch pool promptsource/templates/ -o p3.yaml"],
     synth: ["chaffinch synth --out demo/data --rows 20000 --profile demo"],
     report: ["chaffinch report out/"],
     leaderboard: [

@@ -24,7 +24,7 @@ def synth(
         str,
         typer.Option(
             metavar="NAME",
-            help="demo: every format and plant; flat: many rows fast; birbal: Birbal's sources.",
+            help="demo: every format and plant; flat: many rows fast; birbal, flan-mini: the sources of these recipes.",
         ),
     ] = "demo",
     as_json: options.Json = False,

@@ -17,7 +17,8 @@ COLUMNAR = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
 TEXT = (".json", ".jsonl", ".ndjson", ".txt", ".story", *DELIMITED)
 
 # One row per file or folder: a shard of its own for each would be mostly overhead.
-GROUPED = ("cnn-stories", "text", "apps")
+APPS = ("apps", "apps-solutions")
+GROUPED = ("cnn-stories", "text", *APPS)
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def plan_source(source: Source, data: Path) -> list[Input]:
         data: the data folder; patterns are relative to it.
 
     Returns:
-        One input per file, hub data set, or (for `cnn-stories`, `text` and `apps`) folder; none only for an
-        optional source.
+        One input per file, hub data set, or (for GROUPED) folder; none only for an optional
+        source.
 
     Raises:
         DataError: a pattern matches nothing and the source is not optional.
@@ -73,7 +74,7 @@ def plan_source(source: Source, data: Path) -> list[Input]:
     for pattern in source.files:
         if pattern.startswith(HUB):
             continue
-        matches = _match(pattern, data, source, apps=source.format == "apps") - excluded
+        matches = _match(pattern, data, source, apps=source.format in APPS) - excluded
         if not matches and not source.optional:
             message = f"source {source.name}: no file under {data} matches {pattern!r}"
             raise DataError(f"{message}\nhint: {_nearest(pattern, data)}")
@@ -184,7 +185,7 @@ def _grouped(files: Iterable[str], data: Path, kind: str) -> list[Input]:
     folders: dict[str, list[Path]] = {}
     for file in files:
         path = data / file
-        members = sorted(part for part in path.iterdir() if part.is_file()) if kind == "apps" else [path]
+        members = sorted(part for part in path.iterdir() if part.is_file()) if kind in APPS else [path]
         folders.setdefault(PurePosixPath(file).parent.as_posix(), []).extend(members)
     return [
         Input(folder, tuple(members), sum(member.stat().st_size for member in members))

@@ -18,7 +18,7 @@ NAMES = {
 TEXT_COLUMNS = ("instruction", "input", "output", "messages")
 
 # Formats that Python takes apart into rows with the columns' own names.
-UNFOLDED = ("cnn-stories", "text", "apps", "quac", "openbookqa")
+UNFOLDED = ("cnn-stories", "text", "apps", "apps-solutions", "quac", "openbookqa")
 
 
 # Task, category, input languages, output languages.

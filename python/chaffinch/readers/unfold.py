@@ -6,6 +6,7 @@ quarantines it.
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,13 @@ def documents(members: tuple[Path, ...]) -> Iterator[bytes]:
         yield _line({"input": "", "output": [text] if text.strip() else [], "id": Input(path.name, (), 0).stem})
 
 
-def problems(members: tuple[Path, ...]) -> Iterator[bytes]:
-    """APPS problem folders: question.txt, solutions.json (the references), metadata.json (into meta)."""
+def problems(members: tuple[Path, ...], *, each_solution: bool = False) -> Iterator[bytes]:
+    """APPS problem folders: question.txt, solutions.json (the references), metadata.json (into meta).
+
+    Args:
+        members: the folders' files.
+        each_solution: makes a row of each solution, as mixtures do that take more rows than APPS has problems.
+    """
     folders: dict[Path, dict[str, Path]] = {}
     for member in members:
         folders.setdefault(member.parent, {})[member.name] = member
@@ -68,7 +74,18 @@ def problems(members: tuple[Path, ...]) -> Iterator[bytes]:
         if "solutions.json" in files:
             row.pop("output", None)
             raw["output"] = files["solutions.json"].read_bytes()
-        yield _line(row, raw)
+        for solution in _solutions(raw) if each_solution else [raw]:
+            yield _line(row, raw | solution)
+
+
+def _solutions(raw: dict[str, bytes]) -> list[dict[str, bytes]]:
+    """The solutions one by one; what is no list of them stays as it is, for the core to refuse."""
+    try:
+        solutions = json.loads(raw["output"])
+    except (*NOT_JSON, KeyError):
+        return [{}]
+    one_by_one = isinstance(solutions, list) and solutions
+    return [{"output": json.dumps([one]).encode()} for one in solutions] if one_by_one else [{}]
 
 
 def quac(members: tuple[Path, ...]) -> Iterator[bytes]:
@@ -140,6 +157,7 @@ UNFOLD: dict[str, Callable[[tuple[Path, ...]], Iterator[bytes]]] = {
     "cnn-stories": stories,
     "text": documents,
     "apps": problems,
+    "apps-solutions": partial(problems, each_solution=True),
     "quac": quac,
     "openbookqa": openbookqa,
 }

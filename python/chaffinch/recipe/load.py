@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -56,16 +56,27 @@ for _loader in (_Yaml, _FastYaml):
     _loader.add_implicit_resolver(_BOOLEAN, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
-def read_yaml(text: str) -> Any:
+def read_yaml(text: str, mappings: Sequence[str] = ()) -> Any:
     """Plain values from YAML text.
+
+    Args:
+        text: the YAML.
+        mappings: tags that stand for plain mappings.
 
     Raises:
         yaml.YAMLError: it is not YAML, nested too deeply, or a mapping has a key twice or a merge key.
     """
     # A level costs a bracket, or a column of its line.
     depth = text.count("[") + text.count("{") + max(map(len, text.splitlines()), default=0)
+    loader = _FastYaml if depth < FAST_DEPTH else _Yaml
+
+    class Tagged(loader):  # type: ignore[misc, valid-type]
+        """This call's own: constructors are a class's."""
+
+    for tag in mappings:
+        Tagged.add_constructor(tag, lambda made, node: made.construct_mapping(node, deep=True))
     try:
-        return yaml.load(text, _FastYaml if depth < FAST_DEPTH else _Yaml)
+        return yaml.load(text, Tagged if mappings else loader)
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply") from None
 
@@ -193,17 +204,28 @@ def _layers(values: dict[str, Any], origin: str, seen: list[str]) -> list[dict[s
 
 
 def _anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The same values, with the files of template and tokenizer named from where the recipe lies."""
+    """The same values, with the files of templates and tokenizer named from where the recipe lies."""
     spec = values.get("tokenize")
     tokenizer = spec.get("tokenizer") if isinstance(spec, Mapping) else None
     # Otherwise it is the id of a model.
     if isinstance(spec, Mapping) and isinstance(tokenizer, str) and (folder / tokenizer).exists():
         values = {**values, "tokenize": {**spec, "tokenizer": str(folder / tokenizer)}}
     spec = values.get("format")
-    template = spec.get("template") if isinstance(spec, Mapping) else None
-    if isinstance(spec, Mapping) and isinstance(template, str) and template.endswith((SUFFIX, ".yml")):
-        return {**values, "format": {**spec, "template": str(folder / template)}}
-    return dict(values)
+    if not isinstance(spec, Mapping):
+        return dict(values)
+    anchored = dict(spec)
+    if "template" in spec:
+        anchored["template"] = _beside(spec["template"], folder)
+    if isinstance(pools := spec.get("pools"), list):
+        anchored["pools"] = [
+            {**use, "file": _beside(use["file"], folder)} if isinstance(use, Mapping) and "file" in use else use
+            for use in pools
+        ]
+    return {**values, "format": anchored}
+
+
+def _beside(name: Any, folder: Path) -> Any:
+    return str(folder / name) if isinstance(name, str) and name.endswith((SUFFIX, ".yml")) else name
 
 
 def merge(base: Mapping[str, Any], delta: Mapping[str, Any]) -> dict[str, Any]:

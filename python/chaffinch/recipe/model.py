@@ -127,6 +127,15 @@ class Recipe(Strict):
             raise ValueError(f"pack.length: {self.pack.length}: {why}\nhint: choose a multiple of 8")
         return self
 
+    @model_validator(mode="after")
+    def _tokens_are_of_what_is_written(self) -> "Recipe":
+        if (self.tokenize or self.write.trainer) and (self.format.pools or self.format.conversations):
+            raise ValueError(
+                "`tokenize:` and `write.trainer:` read rows as sources have them; `format:` puts them in other words\n"
+                "hint: build without them, and make tokens of the finished mixture with cf.tokenize"
+            )
+        return self
+
     def stages(self) -> list[str]:
         """The stages that a build runs, in order."""
         asked = {

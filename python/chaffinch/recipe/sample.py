@@ -67,6 +67,8 @@ class Sample(Strict):
     cap: Count | None = Field(default=None, description="rows beyond which a stratum weighs no more")
     temperature: Weight | None = Field(default=None, description="weights to the power of 1/temperature")
     weights: dict[str, Weight] | None = None
+    min_each: Count | None = Field(default=None, description="of a total: rows of each stratum at least, or all it has")
+    max_each: Count | None = Field(default=None, description="of a total: rows of each stratum at most")
     rounding: Literal["largest-remainder", "floor"] = Field(
         default="largest-remainder",
         description="of a fraction; floor: Python's math.floor(fraction * rows) for each stratum alone",
@@ -99,6 +101,10 @@ class Sample(Strict):
                 raise ValueError(f"`{name}:` goes with `total:` and `method: {name}`, and only with it")
         if self.cap is not None and (self.total is None or self.method not in ("proportional", "temperature")):
             raise ValueError("`cap:` goes with `total:` and `method: proportional` or `temperature`")
+        if self.total is None and (self.min_each is not None or self.max_each is not None):
+            raise ValueError("`min_each:` and `max_each:` go with `total:`")
+        if self.min_each is not None and self.max_each is not None and self.min_each > self.max_each:
+            raise ValueError(f"min_each is {self.min_each}, more than max_each, {self.max_each}")
         if self.rounding != "largest-remainder" and self.fraction is None:
             raise ValueError("`rounding:` goes with `fraction:`")
         if twice := sorted({*self.by} & {*self.per}):

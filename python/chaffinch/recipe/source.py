@@ -27,6 +27,7 @@ Format = Literal[
     "cnn-stories",
     "text",
     "apps",
+    "apps-solutions",
     "quac",
     "openbookqa",
 ]

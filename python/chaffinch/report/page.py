@@ -43,11 +43,12 @@ def contents(folder: Folder) -> dict[str, Any]:
         "stages": [_stage(stage, manifest.get("examples") or {}) for stage in folder.stages],
         "sources": manifest.get("sources") or {},
         "source_stages": _source_stages(manifest),
-        "shares": _shares(mixture.groups, manifest.get("classes") or {}),
+        "shares": _shares(mixture.groups, manifest.get("classes") or {}, manifest.get("asked") or {}),
         "rows": mixture.rows,
         "lengths": {"Prompt": histogram(mixture.prompt), "Response": histogram(mixture.response)},
         "held_in": manifest.get("contamination") or [],
         "passages": manifest.get("passages") or [],
+        "held_in_tasks": manifest.get("held_in_tasks") or [],
         "answers": answers(folder),
         "strata": strata,
         "pack": manifest.get("pack"),
@@ -78,12 +79,16 @@ def _source_stages(manifest: Mapping[str, Any]) -> dict[str, int]:
     return {stage: rows for stage, rows in removed.items() if rows}
 
 
-def _shares(groups: Mapping[str, Counter[str]], classes: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+def _shares(
+    groups: Mapping[str, Counter[str]], classes: Mapping[str, int], asked: Mapping[str, Mapping[str, int]]
+) -> dict[str, dict[str, Any]]:
     counted = {
         "Source": groups["source"],
         "Category": groups["category"],
         "Class": classes,
         "Language": groups["language"],
+        "Template": asked.get("templates") or {},
+        "Demonstrations of a row with a template": asked.get("demonstrations") or {},
     }
     return {title: _ranked(counts) for title, counts in counted.items() if counts}
 

@@ -5,15 +5,22 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 from pydantic import ValidationError
 
 from chaffinch import _core
 from chaffinch.decisions import Rows
 from chaffinch.errors import RecipeError
-from chaffinch.recipe.format import Template
+from chaffinch.pools import files
+from chaffinch.pools.asking import Asking
+from chaffinch.recipe.format import Format, Pool, PoolUse, Template
 from chaffinch.recipe.load import read_yaml
+from chaffinch.store import Rows as Store
+
+_TEXT = pa.large_string()
 
 
 def load_template(name: str) -> Template:
@@ -53,6 +60,89 @@ def load_template(name: str) -> Template:
                 "hint: leave it out; the response stands in its own column"
             )
     return template
+
+
+def load_pools(spec: Format) -> list[tuple[PoolUse, Pool]]:
+    """The pools that a recipe names, each file read once.
+
+    Raises:
+        RecipeError: there is no such pool, or its file does not say what a pool must.
+        OSError: the file cannot be read.
+    """
+    return [(use, files.load(use)) for use in spec.pools]
+
+
+def prepare(
+    rows: Store, asking: Asking | None, conversations: bool, part: Rows, batch: pa.Table
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Puts some rows in the words of their pools, and makes conversations of them.
+
+    Args:
+        rows: the store.
+        asking: the recipe's pools; None when it has none.
+        conversations: whether every row gets messages.
+        part: row numbers.
+        batch: the store's text columns of these rows.
+
+    Returns:
+        The batch, where a row with a pool has its prompt as instruction, no input, and its response as first reference;
+        and columns template (pool/id, null where a row keeps its own text) and demonstrations (ids of the rows that
+        stand before it).
+    """
+    columns: dict[str, Any] = {}
+    if asking is not None:
+        batch, columns = _ask(rows, asking, part, batch)
+    return (_as_conversations(batch) if conversations else batch), columns
+
+
+def _ask(rows: Store, asking: Asking, part: Rows, batch: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
+    found = asking(part)
+    put = pa.array([one is not None for one in found["template"]])
+    references = [
+        kept if one is None else [one, *(kept[1:] if kept[:1] == [one] else [])]
+        for one, kept in zip(found["response"], batch["references"].to_pylist(), strict=True)
+    ]
+    columns = {
+        "instruction": pc.coalesce(pa.array(found["instruction"], _TEXT), batch["instruction"].cast(_TEXT)),
+        "input": pc.if_else(put, pa.scalar("", _TEXT), batch["input"].cast(_TEXT)),
+        "references": pa.array(references, pa.list_(_TEXT)),
+    }
+    for name, column in columns.items():
+        batch = _replaced(batch, name, column)
+    shown = found["demonstrations"]
+    flat = np.array([row for some in shown for row in some], np.uint32)
+    offsets = np.cumsum([0, *(len(some) for some in shown)], dtype=np.int32)
+    ids = pa.ListArray.from_arrays(pa.array(offsets), rows.ids(flat).cast(pa.string()))
+    return batch, {"template": pa.array(found["template"], pa.string()), "demonstrations": ids}
+
+
+def _as_conversations(batch: pa.Table) -> pa.Table:
+    """Every row as messages: one question (instruction, an empty line, input) and one answer where there are none."""
+    single = batch["messages"].is_null()
+    text = {name: batch[name].combine_chunks().cast(_TEXT) for name in ("instruction", "input")}
+    blank = [pc.equal(pc.utf8_trim_whitespace(text[name]), "") for name in ("instruction", "input")]
+    between = pc.if_else(pc.or_(*blank), pa.scalar("", _TEXT), pa.scalar("\n\n", _TEXT))
+    asked = pc.binary_join_element_wise(text["instruction"], between, text["input"], pa.scalar("", _TEXT))
+    answers = pa.array([some[0] if some else "" for some in batch["references"].to_pylist()], _TEXT)
+    roles = pa.array(["user", "assistant"] * len(batch), _TEXT)
+    both = pa.concat_arrays([_one(asked), _one(answers)])
+    contents = both.take(pa.array(np.arange(2 * len(batch)).reshape(2, -1).T.ravel()))
+    offsets = pa.array(np.arange(0, 2 * len(batch) + 1, 2, dtype=np.int32))
+    made = pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays([roles, contents], ["role", "content"]))
+    kept = _one(batch["messages"].cast(made.type))
+    at = np.arange(len(batch)) + np.where(_one(single).to_numpy(zero_copy_only=False), len(batch), 0)
+    messages = pa.concat_arrays([kept, made]).take(pa.array(at))
+    return _replaced(batch, "messages", messages)
+
+
+def _replaced(batch: pa.Table, name: str, column: Any) -> pa.Table:
+    """`batch` with other values in a column of the same type."""
+    field = batch.schema.field(name)
+    return batch.set_column(batch.schema.get_field_index(name), field, column.cast(field.type))
+
+
+def _one(column: Any) -> Any:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def run(

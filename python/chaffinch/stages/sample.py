@@ -13,6 +13,7 @@ from chaffinch.decisions import Decisions, Rows
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.recipe.clean import Limits
 from chaffinch.recipe.sample import Method, Sample, Shortfall
+from chaffinch.stages import bounds
 from chaffinch.stages.strata import NO_VALUE, first_shuffled, strata
 
 
@@ -26,6 +27,8 @@ def allocate(
     cap: int | None = None,
     temperature: float | None = None,
     weights: Mapping[str, float] | None = None,
+    min_each: int | None = None,
+    max_each: int | None = None,
     shortfall: Shortfall = "error",
 ) -> pa.Table:
     """Decides how many rows to draw from each stratum, in whole numbers that meet the total exactly.
@@ -45,6 +48,8 @@ def allocate(
         cap: rows beyond which a stratum weighs no more, for the first two methods.
         temperature: at least 1.
         weights: one for each stratum; one not named has none.
+        min_each: of a total, rows of each stratum at least, or all it has (`stages.bounds`).
+        max_each: of a total, rows of each stratum at most; the others give what it may not.
         shortfall: `error`, `redistribute` or `accept`.
 
     Returns:
@@ -68,6 +73,14 @@ def allocate(
         fractions = [_share(fraction.get(name, 0.0), f"fraction[{name!r}]") for name in names]
     elif fraction is not None:
         fractions = [_share(fraction, "fraction")] * len(names)
+    if min_each is not None or max_each is not None:
+        if rows is None:
+            raise ValueError("min_each and max_each go with rows, a total")
+        level = bounds.levels(available, method, cap, temperature, weights)
+        least = 0 if min_each is None else _whole(min_each, "min_each")
+        most = None if max_each is None else _whole(max_each, "max_each")
+        given = bounds.within(available, _whole(rows, "rows"), level, least, most, shortfall, _by_weights)
+        return _table(names, there, [given[name][0] for name in names], [given[name][1] for name in names])
     asked, taken = _core.allocate(
         names,
         there,
@@ -80,12 +93,22 @@ def allocate(
         temperature=temperature,
         shortfall=shortfall,
     )
+    return _table(names, there, asked, taken)
+
+
+def _table(names: list[str], there: list[int], asked: list[int], taken: list[int]) -> pa.Table:
     missing = [max(wanted - given, 0) for wanted, given in zip(asked, taken, strict=True)]
     columns = {"available": there, "asked": asked, "taken": taken, "shortfall": missing}
     return pa.table(
         {"stratum": pa.array(names, pa.string())}
         | {name: pa.array(numbers, pa.uint64()) for name, numbers in columns.items()}
     )
+
+
+def _by_weights(
+    available: Mapping[str, int], rows: int, weights: Mapping[str, float], shortfall: Shortfall
+) -> pa.Table:
+    return allocate(available, rows=rows, method="weights", weights=weights, shortfall=shortfall)
 
 
 def sample(
@@ -330,6 +353,8 @@ def _quotas(step: Sample, present: Mapping[str, int]) -> pa.Table:
         cap=step.cap,
         temperature=step.temperature,
         weights=step.weights,
+        min_each=step.min_each,
+        max_each=step.max_each,
         shortfall=step.shortfall,
     )
 

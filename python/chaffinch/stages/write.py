@@ -57,13 +57,25 @@ _COPIED = [name for name in STORED.names if name in SCHEMA.names]
 # What a mixture of documents has besides.
 _DOCUMENT = [TOKENS.field(name) for name in ("part", "input_ids", "labels")]
 
+# Which template of a pool a row is asked with, and the ids of the rows that stand before it.
+ASKED = {"template": pa.string(), "demonstrations": pa.list_(pa.string())}
 
-def schema_with(added: Iterable[str], *, tokenized: bool) -> pa.Schema:
-    """The mixture's columns, these of `store.ADDED` (only recipes that score answers have them), and documents' own."""
-    return pa.schema([*SCHEMA, *(pa.field(name, ADDED[name][1]) for name in added), *(_DOCUMENT if tokenized else [])])
+
+def schema_with(added: Iterable[str], *, asked: bool = False, tokenized: bool = False) -> pa.Schema:
+    """The mixture's columns, these of `store.ADDED` (only recipes that score answers have them), and documents' own.
+
+    Args:
+        added: names of `store.ADDED`.
+        asked: whether the recipe has pools, and so the columns of ASKED.
+        tokenized: whether its rows are documents.
+    """
+    fields = [pa.field(name, ADDED[name][1]) for name in added]
+    fields += [pa.field(name, kind) for name, kind in ASKED.items() if asked]
+    return pa.schema([*SCHEMA, *fields, *(_DOCUMENT if tokenized else [])])
 
 
 Render = Callable[[pa.Table, np.ndarray], pa.Table]
+Prepare = Callable[[np.ndarray, pa.Table], tuple[pa.Table, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,8 @@ def run(
     documents: Documents | None,
     folder: Path,
     *,
+    prepare: Prepare,
+    asked: bool,
     threads: int,
     advance: Callable[[int], object],
     stopped: Event,
@@ -96,6 +110,8 @@ def run(
         splits: split name -> row numbers (uint32) in output order.
         spec: the recipe's `write`.
         render: from a table of the store's texts and row numbers to columns prompt and response.
+        prepare: from row numbers and their texts to the texts as pools put them, and the columns of ASKED.
+        asked: whether the recipe has pools, and so these columns.
         marks: origins of every row.
         documents: the rows as token ids, if they are to be written; each is then a row of its own.
         folder: an empty folder for the files.
@@ -108,7 +124,7 @@ def run(
         The files, in order.
     """
     write_file = {"parquet": _write_parquet, "jsonl": _write_jsonl, "datasets": _write_arrow}[spec.format]
-    schema = schema_with(rows.added(), tokenized=documents is not None)
+    schema = schema_with(rows.added(), asked=asked, tokenized=documents is not None)
     count = Count(advance, stopped)
     jobs = []
     for split, rows_of in splits.items():
@@ -127,7 +143,9 @@ def run(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         parts = (part[start : start + BATCH] for start in range(0, len(part), BATCH))
-        batches = (assembling.submit(assemble, rows, each, render, marks, documents, schema, count) for each in parts)
+        batches = (
+            assembling.submit(assemble, rows, each, prepare, render, marks, documents, schema, count) for each in parts
+        )
         write_file(path, _results(batches, ahead), schema, spec)
         return Written(split, name, len(part), path.stat().st_size)
 
@@ -169,6 +187,7 @@ def _results(futures: Iterator[Future[pa.Table]], ahead: int) -> Iterator[pa.Tab
 def assemble(
     rows: Rows,
     part: np.ndarray,
+    prepare: Prepare,
     render: Render,
     marks: Marks,
     documents: Documents | None,
@@ -182,8 +201,10 @@ def assemble(
         columns["part"] = pa.array(documents.part[part])
         part = documents.row[part]
     batch = rows.gather(part, _COPIED)
-    text = render(batch, np.arange(len(part), dtype=np.uint32))
+    # As the source has it: a row that is only written as one is no conversation.
     conversation = batch["messages"].is_valid()
+    batch, asked = prepare(part, batch)
+    text = render(batch, np.arange(len(part), dtype=np.uint32))
     kind = rows.classes(part, conversation)
     response = text["response"]
     columns |= {
@@ -194,6 +215,7 @@ def assemble(
         "response": response,
         **marks.columns(part),
         **rows.gather_added(part),
+        **asked,
     }
     named = [columns[field.name] if field.name in columns else batch[field.name] for field in schema]
     arrays = [column.cast(field.type) for column, field in zip(named, schema, strict=True)]
@@ -211,7 +233,7 @@ def file_name(split: str, index: int, n_files: int, form: str) -> str:
 def _write_parquet(path: Path, tables: Iterator[pa.Table], schema: pa.Schema, spec: Write) -> None:
     # A dictionary only where values repeat: on text it costs time and saves nothing.
     repeated = ["source", "task", "category", "language", "licence", "class", "generator", "traces"]
-    repeated += ["prompt_origin", "response_origin", "messages.list.element.role", *ADDED]
+    repeated += ["prompt_origin", "response_origin", "messages.list.element.role", *ADDED, "template"]
     with pq.ParquetWriter(path, schema, compression=spec.compression, use_dictionary=repeated) as writer:
         for table in tables:
             writer.write_table(table)

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from chaffinch.synth import documents, draw
+from chaffinch import draw
+from chaffinch.synth import documents
 from chaffinch.synth.formats import encode, write
 from chaffinch.synth.kinds import KINDS, Row
 from chaffinch.synth.plan import VERSION, File
@@ -46,7 +47,7 @@ def synthesise(
         rows: records over all source files, planted and broken ones included.
         seed: chooses the texts and the places of what is planted.
         profile: `demo`, every format and everything planted; `flat`, JSONL and task files with about 500
-            bytes a row; `birbal`, stand-ins for the sources of the Birbal recipes.
+            bytes a row; `birbal` and `flan-mini`, stand-ins for the sources of these recipes.
         progress: called with the rows written and the rows in all, after each file.
         workers: processes; by default one below 100,000 rows, else one per core. With more than one, a script
             that calls this needs the usual `if __name__ == "__main__"`.
@@ -162,6 +163,8 @@ def write_file(out: Path, file: File, seed: int, items: list[Row]) -> tuple[dict
 
     if file.format == "quac":
         documents.write_quac(path, file, seed)
+    elif file.format == "problems":
+        documents.write_problems(path, file, seed)
     elif file.format == "stories":
         documents.write_stories(path, file, seed)
     else:

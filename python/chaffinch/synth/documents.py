@@ -1,10 +1,10 @@
-"""Sources that are not one record a row: QuAC's nested passages and a folder of news stories."""
+"""Sources that are not one record a row: QuAC's nested passages, folders of news stories and of APPS' problems."""
 
 from pathlib import Path
 
 import numpy as np
 
-from chaffinch.synth import draw
+from chaffinch import draw
 from chaffinch.synth.formats import encode
 from chaffinch.synth.plan import VERSION, File
 from chaffinch.synth.words import NAMES, VERBS, sentence, title
@@ -12,6 +12,7 @@ from chaffinch.synth.words import NAMES, VERBS, sentence, title
 QUESTIONS_PER_PASSAGE = 7
 STORIES_PER_FOLDER = 5_000
 SENTENCES = 14
+SOLUTIONS_PER_PROBLEM = 10
 
 
 def write_quac(path: Path, file: File, seed: int) -> None:
@@ -66,3 +67,20 @@ def write_stories(folder: Path, file: File, seed: int) -> None:
         (below / f"{bits[0]:016x}{number:08x}.story").write_text(
             "\n\n".join([*texts, *highlights]) + "\n", encoding="utf-8"
         )
+
+
+def write_problems(folder: Path, file: File, seed: int) -> None:
+    """APPS: a folder a problem, each with up to ten solutions; a row is a solution."""
+    stream = draw.key(VERSION, seed, "problems", file.path)
+    for number, start in enumerate(range(0, file.rows, SOLUTIONS_PER_PROBLEM)):
+        bits = draw.draws(stream, np.array([number], np.uint64), SENTENCES)[0].tolist()
+        below = folder / f"{number:04d}"
+        below.mkdir(parents=True)
+        solutions = [
+            f"n = int(input())\nprint(n + {1 + bits[0] % 9_000})  # way {way + 1}\n"
+            for way in range(min(SOLUTIONS_PER_PROBLEM, file.rows - start))
+        ]
+        asked = f"Problem {number} of {title(bits[0])}: print the number given and {1 + bits[0] % 9_000} more."
+        (below / "question.txt").write_text(f"{asked}\n\n{' '.join(map(sentence, bits[:6]))}\n", encoding="utf-8")
+        (below / "solutions.json").write_text(encode(solutions), encoding="utf-8")
+        (below / "metadata.json").write_text(encode({"difficulty": "interview"}), encoding="utf-8")

@@ -130,6 +130,27 @@ def _p3(p: Sequence[int], _: Sequence[int], variant: str) -> Row:
     }
 
 
+def _flan(p: Sequence[int], r: Sequence[int], variant: str) -> Row:
+    row = _p3(p, r, variant)
+    return {"inputs": row["prompt"], "targets": row["completion"], "task": variant}
+
+
+def _function(p: Sequence[int], r: Sequence[int], language: str) -> Row:
+    row = _code(p, r, "")
+    return {
+        "repo": f"{NAMES[p[3] & 63]}/{NOUNS[p[4] & 63]}",
+        "func_name": f"{VERBS[p[0] & 63]}_{NOUNS[(p[0] >> 6) & 63]}s",
+        "language": language,
+        "docstring": f"{row['instruction']} {sentence(p[5])}",
+        "code": row["output"],
+    }
+
+
+def _contest(p: Sequence[int], r: Sequence[int], _: str) -> Row:
+    asked = f"{paragraph(p[1:4])} Read {1 + p[0] % 99} numbers and print their sum for {_subject(p[7])}."
+    return {"description": asked, "solution": f"print(sum(map(int, input().split())))  # {sentence(r[0])}"}
+
+
 def _cot(p: Sequence[int], r: Sequence[int], _: str) -> Row:
     left, right = 2 + p[0] % 900, 2 + p[1] % 900
     name, thing = NAMES[p[2] & 63], NOUNS[(p[2] >> 6) & 63]
@@ -238,6 +259,9 @@ KINDS = {
     "chat": Kind(_chat, (), ("conversations", -1, "value")),
     "tool": Kind(_tool, (), ("conversations", -1, "value")),
     "p3": Kind(_p3, (("prompt",),), ("completion",)),
+    "flan": Kind(_flan, (("inputs",),), ("targets",)),
+    "function": Kind(_function, (("docstring",),), ("code",)),
+    "contest": Kind(_contest, (("description",),), ("solution",)),
     "cot": Kind(_cot, (("question",),), ("answer",)),
     "quiz": Kind(_quiz, (("question",),), ("answer",)),
     "table": Kind(_table, _ALPACA_PATHS, ("output",)),

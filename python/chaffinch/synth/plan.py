@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from chaffinch.synth import draw
+from chaffinch import draw
 from chaffinch.synth.tasks import Task
 
 VERSION = 2

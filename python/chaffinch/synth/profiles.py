@@ -288,4 +288,52 @@ def birbal(rows: int) -> list[File]:
     return files
 
 
-PROFILES: dict[str, Callable[[int], list[File]]] = {"demo": demo, "flat": flat, "birbal": birbal}
+# A few more than FLAN-MINI takes of each, so that it finds all it asks for.
+FLAN_MINI_ROWS = {
+    "flan2021": 390_000,
+    "p3": 322_000,
+    "tasks": 202_000,
+    "cot": 101_000,
+    "functions": 101_000,
+    "contests": 50_500,
+    "apps": 50_500,
+    "gpt4-alpaca": 52_500,
+    "code-alpaca": 20_500,
+    "sharegpt": 60_500,
+}
+FLAN_MINI_TASKS = 200
+LANGUAGES = ("go", "java", "javascript", "php", "python", "ruby")
+TEMPLATES = ("yes_no", "which_place", "title")
+
+
+def flan_mini(rows: int) -> list[File]:
+    """Stand-ins for every source of the recipe flan-mini; 1,350,500 rows make all of them full-size."""
+    n = dict(zip(FLAN_MINI_ROWS, apportion(rows, list(FLAN_MINI_ROWS.values())), strict=True))
+
+    def lines(name: str, size: int, kind: str, variant: str = "", ending: str = ".jsonl") -> list[File]:
+        form = {".jsonl": "jsonl", ".json": "array", ".tsv": "tsv"}[ending]
+        return _parts(name, ending, size, lambda path, part: File(path, form, part, kind, variant, plants=DUPLICATES))
+
+    files: list[File] = []
+    for template, flan, p3 in zip(TEMPLATES, *(apportion(n[one], [1] * 3) for one in ("flan2021", "p3")), strict=True):
+        files += lines(f"flan2021/{template}", flan, "flan", template)
+        files += lines(f"p3/town_news_{template}", p3, "p3", template)
+    files += _task_files(
+        "natural-instructions/tasks", tasks.tasks(FLAN_MINI_TASKS, tasks.ENGLISH), n["tasks"], (), breaks=False
+    )
+    files += lines("flan-cot/sums_train", n["cot"], "cot", ending=".tsv")
+    for language, size in zip(LANGUAGES, apportion(n["functions"], [1] * len(LANGUAGES)), strict=True):
+        files += lines(f"code_search_net/{language}/train/{language}_train", size, "function", language)
+    files += lines("code_contests/train", n["contests"], "contest")
+    files += [File("apps/train", "problems", n["apps"], "problems")] if n["apps"] else []
+    files += lines("gpt4-alpaca/alpaca_gpt4_data", n["gpt4-alpaca"], "alpaca", ending=".json")
+    files += lines("code-alpaca/code_alpaca_20k", n["code-alpaca"], "code", ending=".json")
+    return files + lines("sharegpt/sharegpt", n["sharegpt"], "chat", ending=".json")
+
+
+PROFILES: dict[str, Callable[[int], list[File]]] = {
+    "demo": demo,
+    "flat": flat,
+    "birbal": birbal,
+    "flan-mini": flan_mini,
+}

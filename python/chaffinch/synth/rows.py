@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chaffinch.synth import draw
+from chaffinch import draw
 from chaffinch.synth.kinds import KINDS, TASK_PROMPTS, Path, Row
 from chaffinch.synth.plan import VERSION, File, Plant, plants
 from chaffinch.synth.words import ADJECTIVES, NOUNS, sentence
