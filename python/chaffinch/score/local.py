@@ -1,13 +1,14 @@
 """A causal language model, run here by transformers."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.readers.hashes import file_hashes
-from chaffinch.recipe.score import Score, Transformers
-from chaffinch.score.protocol import Batch, before, identity
+from chaffinch.recipe.score import Transformers
+from chaffinch.score.protocol import Batch, Ending, before, identity
 
 HINT = "hint: pip install 'chaffinch[train]' brings torch and transformers"
 
@@ -15,7 +16,7 @@ HINT = "hint: pip install 'chaffinch[train]' brings torch and transformers"
 PARTS = (".json", ".safetensors", ".bin", ".model", ".txt", ".jinja")
 
 
-def model_identity(spec: Transformers, score: Score, cache: Path) -> dict[str, Any]:
+def model_identity(spec: Transformers, score: Ending, cache: Path) -> dict[str, Any]:
     """What the model's answers depend on: its files, or its commit on the hub, and how it is run.
 
     Raises:
@@ -60,7 +61,7 @@ class LocalModel:
         commit: of a model of the hub.
     """
 
-    def __init__(self, spec: Transformers, score: Score, commit: str | None) -> None:
+    def __init__(self, spec: Transformers, score: Ending, commit: str | None) -> None:
         try:
             import torch
             import transformers
@@ -102,7 +103,6 @@ class LocalModel:
         self._model.generation_config = transformers.GenerationConfig(
             do_sample=False,
             num_beams=1,
-            max_new_tokens=score.max_new_tokens,
             eos_token_id=ends,
             pad_token_id=self._tokenizer.pad_token_id,
             use_cache=True,
@@ -110,9 +110,27 @@ class LocalModel:
         config = self._model.config.get_text_config()
         self._most = getattr(config, "max_position_embeddings", None) or 1 << 62
 
+    def ending(self, score: Ending) -> Self:
+        """The same model, whose answers end otherwise."""
+        other = copy(self)
+        other._score = score
+        return other
+
+    def lengths(self, prompts: Sequence[str]) -> list[int]:
+        """The tokens of each prompt."""
+        return [len(ids) for ids in self._tokenizer(list(prompts), padding=False)["input_ids"]] if prompts else []
+
+    def logits(self, prompt: str, words: Sequence[str]) -> list[float]:
+        """The logit of each word's first token as the prompt's next one."""
+        asked = self._tokenizer(prompt, return_tensors="pt")["input_ids"].to(self._model.device)
+        with self._torch.inference_mode():
+            found = self._model(input_ids=asked, use_cache=False).logits[0, -1].float()
+        first = [self._tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in words]
+        return [float(found[token]) for token in first]
+
     def complete(self, prompts: Sequence[str]) -> Iterator[Batch]:
         """See `Model.complete`."""
-        lengths = [len(ids) for ids in self._tokenizer(list(prompts), padding=False)["input_ids"]] if prompts else []
+        lengths = self.lengths(prompts)
         new = self._score.max_new_tokens
         too_long = {
             at: f"the prompt has {length:,} tokens, and with {new} more than the model's {self._most:,}"
@@ -145,7 +163,10 @@ class LocalModel:
         asked = {name: asked[name].to(self._model.device) for name in ("input_ids", "attention_mask")}
         behind = asked["input_ids"].shape[1]
         with self._torch.inference_mode():
-            found = self._model.generate(**asked, stopping_criteria=[self._ended(behind)])
+            stopping = [] if self._score.ends_at is None else [self._ended(behind, self._score.ends_at)]
+            found = self._model.generate(
+                **asked, max_new_tokens=self._score.max_new_tokens, stopping_criteria=stopping
+            )
         written = found[:, behind:]
         texts = self._decode(written)
         answers = {at: before(text, self._score.ends_at) for at, text in zip(some, texts, strict=True)}
@@ -157,13 +178,13 @@ class LocalModel:
         texts: list[str] = decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return texts
 
-    def _ended(self, behind: int) -> Any:
+    def _ended(self, behind: int, ends_at: str) -> Any:
         """Which answers have come to their end mark: the last few tokens say it, for every token is looked at."""
         # A token writes at least a byte, but the special ones.
-        tail = len(self._score.ends_at.encode()) + 4
+        tail = len(ends_at.encode()) + 4
 
         def ended(ids: Any, scores: Any, **more: Any) -> Any:  # noqa: ARG001 - transformers calls it so
             texts = self._decode(ids[:, max(behind, ids.shape[1] - tail) :])
-            return self._torch.tensor([self._score.ends_at in text for text in texts], device=ids.device)
+            return self._torch.tensor([ends_at in text for text in texts], device=ids.device)
 
         return ended

@@ -22,6 +22,18 @@ class Batch:
     tokens: int = 0
 
 
+class Ending(Protocol):
+    """When an answer ends."""
+
+    @property
+    def max_new_tokens(self) -> int:
+        """After so many tokens, at the latest."""
+
+    @property
+    def ends_at(self) -> str | None:
+        """The answer is the text before it; None: only the model itself ends it sooner."""
+
+
 class Model(Protocol):
     """Completes prompts. `nearest` is none: it answers rows without asking anybody."""
 
@@ -40,6 +52,6 @@ def identity(kind: str, **depends: Any) -> dict[str, Any]:
     return {"kind": kind, **depends}
 
 
-def before(text: str, end: str) -> str:
-    """The text before the first `end`; what is no Unicode text, as lone surrogates from a server, is replaced."""
-    return text.split(end, 1)[0].encode("utf-8", "replace").decode()
+def before(text: str, end: str | None) -> str:
+    """The text before the first `end`, all of it for None; what is no Unicode text, as lone surrogates from a server, is replaced."""
+    return (text if end is None else text.split(end, 1)[0]).encode("utf-8", "replace").decode()

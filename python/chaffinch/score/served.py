@@ -9,8 +9,8 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from chaffinch.errors import DataError, RecipeError
-from chaffinch.recipe.score import Score, Served
-from chaffinch.score.protocol import Batch, before, identity
+from chaffinch.recipe.score import Served
+from chaffinch.score.protocol import Batch, Ending, before, identity
 
 # Seconds before the second try; every further pause is twice as long, up to the longest.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -23,7 +23,7 @@ BUSY = 429
 REFUSED = (400, 413, 422)
 
 
-def model_identity(spec: Served, score: Score) -> dict[str, Any]:
+def model_identity(spec: Served, score: Ending) -> dict[str, Any]:
     """What the answers depend on: the model's name. Where the server is does not matter."""
     return identity(
         "openai",
@@ -43,7 +43,7 @@ class ServedModel:
         score: when an answer ends.
     """
 
-    def __init__(self, spec: Served, score: Score) -> None:
+    def __init__(self, spec: Served, score: Ending) -> None:
         try:
             import httpx2
         except ImportError:
@@ -134,7 +134,7 @@ class ServedModel:
             **asked,
             "max_tokens": self._score.max_new_tokens,
             "temperature": 0,
-            "stop": [self._score.ends_at],
+            **({} if self._score.ends_at is None else {"stop": [self._score.ends_at]}),
         }
 
     def _outcome(self, response: Any) -> "_Outcome":
