@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from chaffinch.building import build
     from chaffinch.difference import diff
     from chaffinch.errors import DataError, RecipeError
-    from chaffinch.evaluate.leaderboard import leaderboard
+    from chaffinch.evaluation.comparison import compare
+    from chaffinch.evaluation.leaderboard import leaderboard
+    from chaffinch.evaluation.run import evaluate
     from chaffinch.planning import plan
     from chaffinch.result import Result
     from chaffinch.stages.bucket import bucket
@@ -41,13 +43,15 @@ _HOMES = {
     "allocate": "stages.sample",
     "bucket": "stages.bucket",
     "build": "building",
+    "compare": "evaluation.comparison",
     "contamination": "stages.decontaminate",
     "diff": "difference",
+    "evaluate": "evaluation.run",
     "exact_duplicates": "stages.dedup",
     "exact_match": "stages.rouge",
     "generated_traces": "stages.traces",
     "near_duplicates": "stages.near",
-    "leaderboard": "evaluate.leaderboard",
+    "leaderboard": "evaluation.leaderboard",
     "nearest": "stages.nearest",
     "pack": "stages.pack",
     "plan": "planning",
@@ -69,8 +73,10 @@ __all__ = [
     "allocate",
     "bucket",
     "build",
+    "compare",
     "contamination",
     "diff",
+    "evaluate",
     "exact_duplicates",
     "exact_match",
     "generated_traces",

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import chaffinch as cf
 from chaffinch.cli import app
-from chaffinch.evaluate.leaderboard import HIDDEN, OPEN, read_models
+from chaffinch.evaluation.leaderboard import HIDDEN, OPEN, read_models
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "birbal" / "4090_full_ranks.json"
 COLUMNS = [f"{scenario} - EM" for scenario in OPEN | HIDDEN]

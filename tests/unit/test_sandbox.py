@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from chaffinch.errors import DataError
-from chaffinch.evaluate import sandbox
-from chaffinch.evaluate.sandbox import Limits, Outcome, run_code
+from chaffinch.evaluation import sandbox
+from chaffinch.evaluation.sandbox import Limits, Outcome, run_code
 
 
 def closes() -> bool:

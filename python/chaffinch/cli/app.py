@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from chaffinch.cli.build import build
+from chaffinch.cli.compare import compare
 from chaffinch.cli.decontaminate import decontaminate
 from chaffinch.cli.dedup import dedup
 from chaffinch.cli.diff import diff
 from chaffinch.cli.errors import Verbs
+from chaffinch.cli.evaluate import evaluate
 from chaffinch.cli.leaderboard import leaderboard
 from chaffinch.cli.pack import pack
 from chaffinch.cli.plan import plan
@@ -86,6 +88,13 @@ EXAMPLES: dict[Callable[..., None], list[str]] = {
     pool: ["chaffinch pool promptsource/templates/ -o p3.yaml"],
     synth: ["chaffinch synth --out demo/data --rows 20000 --profile demo"],
     report: ["chaffinch report out/"],
+    evaluate: [
+        "chaffinch evaluate models/mine --suite instructeval --data data/ -o eval/mine --allow-code --mixture out/",
+        "chaffinch evaluate models/mine --suite mmlu,gsm8k --data data/ -o eval/mine --variants robustness,fairness",
+    ],
+    compare: [
+        "chaffinch compare base=eval/base selection=eval/mine random=eval/random longest=eval/longest -o compare.html",
+    ],
     leaderboard: [
         "chaffinch leaderboard 4090_full_ranks.json",
         "chaffinch leaderboard 4090_full_ranks.json mine.json --formula helm",

@@ -24,8 +24,8 @@ def leaderboard(
 ) -> None:
     """Ranks a pool of models by mean win rates, as the NeurIPS 2023 LLM Efficiency Challenge did."""
     from chaffinch.cli.screen import print_json, table
-    from chaffinch.evaluate.leaderboard import Formula, read_models
-    from chaffinch.evaluate.leaderboard import leaderboard as rank
+    from chaffinch.evaluation.leaderboard import Formula, read_models
+    from chaffinch.evaluation.leaderboard import leaderboard as rank
 
     asked: Any = formula
     named: Formula = asked

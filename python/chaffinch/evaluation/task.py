@@ -15,6 +15,8 @@ from chaffinch.recipe.decontaminate import Against
 # Writes a question in another way, and leaves its meaning as it is.
 Change = Callable[[str], str]
 
+Mean = Literal["items", "groups"]
+
 
 @dataclass(frozen=True)
 class Question:
@@ -53,7 +55,8 @@ class Task:
         max_prompt_tokens: shots are left out until a prompt has at most so many; None: it is asked as it is.
         files: what was read.
         questions: at least one.
-        score: from 0 to 1, of a question and the answers to its body and to `also`.
+        score: of a question and the answers to its body and to `also`: 0 to 1, but for a judge's.
+        worst: the score of a question without an answer.
         asks: for a text, or for the logits of `A` and `B` as the next token.
         ends_at: an answer is the text before it.
         runs_code: whether `score` runs what the model wrote.
@@ -64,11 +67,12 @@ class Task:
     protocol: str
     shots: int
     metric: str
-    mean: Literal["items", "groups"]
+    mean: Mean
     max_new_tokens: int
     files: tuple[Path, ...]
     questions: Sequence[Question]
     score: Callable[[Question, Sequence[str]], float]
+    worst: float = 0.0
     max_prompt_tokens: int | None = None
     asks: Literal["text", "logits"] = "text"
     ends_at: str | None = None
@@ -124,7 +128,7 @@ def heads_of(shots: Sequence[str], begin: str = "") -> tuple[str, ...]:
     return tuple(begin + "".join(shots[:count]) for count in range(len(shots), -1, -1))
 
 
-def mean_score(scores: Sequence[float], groups: Sequence[str], mean: Literal["items", "groups"]) -> float:
+def mean_score(scores: Sequence[float], groups: Sequence[str], mean: Mean) -> float:
     """The mean over items, or over the means of the groups."""
     if mean == "items":
         return sum(scores) / len(scores)

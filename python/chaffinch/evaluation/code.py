@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaffinch.evaluate.sandbox import Limits, run_code
-from chaffinch.evaluate.task import Change, Question, Task, files_of, part, rows_of
+from chaffinch.evaluation.sandbox import Limits, run_code
+from chaffinch.evaluation.task import Change, Question, Task, files_of, part, rows_of
 
 # As INSTRUCTEVAL asks.
 ASKING = "Please complete the following Python code without providing any additional tasks such as testing or explanations\n"  # noqa: E501

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chaffinch.errors import DataError
-from chaffinch.evaluate.task import Change, Question, Task, files_of, part, rows_of
+from chaffinch.evaluation.task import Change, Question, Task, files_of, part, rows_of
 
 # The prompt of INSTRUCTEVAL without its list of principles.
 PROMPT = (

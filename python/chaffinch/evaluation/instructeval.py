@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from chaffinch.errors import DataError
-from chaffinch.evaluate.task import (
+from chaffinch.evaluation.task import (
     Change,
     Question,
     Task,
@@ -73,7 +73,7 @@ def _task(name: str, shots: int, max_new_tokens: int, files: tuple[Path, ...], q
         files,
         questions,
         starts_with_label,
-        MAX_PROMPT_TOKENS,
+        max_prompt_tokens=MAX_PROMPT_TOKENS,
     )
 
 

@@ -1,0 +1,187 @@
+"""Asks tasks of a model and makes lines and items of what came back."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chaffinch.cache import key_of
+from chaffinch.evaluation.answering import Answerer, Until
+from chaffinch.evaluation.intervals import bootstrap
+from chaffinch.evaluation.standing import Mixture
+from chaffinch.evaluation.task import Mean, Question, Task, mean_score
+from chaffinch.evaluation.variants import KINDS
+from chaffinch.progress import Progress
+from chaffinch.readers.hashes import file_hashes
+
+PLAIN = "plain"
+JUDGED = Until(128)
+# What tells lines apart.
+NAMES = ("set", "protocol", "shots", "variant", "metric")
+
+
+class Measuring:
+    """Gathers results, task by task.
+
+    Args:
+        asking: the model.
+        judging: the judge, where there is one.
+        mixture: what the model was trained on.
+        cache: the folder in which the files' hashes are remembered.
+        progress: told how far it is.
+        seed: of bootstrap intervals.
+        limit: as results say it.
+
+    Attributes:
+        results: the lines so far.
+        items: the items of all lines.
+    """
+
+    def __init__(
+        self,
+        asking: Answerer,
+        judging: Answerer | None,
+        mixture: Mixture,
+        cache: Path,
+        progress: Progress,
+        seed: int,
+        limit: int | None,
+    ) -> None:
+        self._asking, self._judging, self._mixture = asking, judging, mixture
+        self._cache, self._progress = cache, progress
+        self._seed, self._limit = seed, limit
+        self._model = asking.hash()
+        self.results: list[dict[str, Any]] = []
+        self.items: list[dict[str, Any]] = []
+
+    def ask(self, task: Task, variant: str) -> None:
+        """Adds the task's lines."""
+        heading = f"{task.set} {task.shots}-shot" + ("" if variant == PLAIN else f" {variant}")
+        parts = 1 + len(task.questions[0].also)
+        self._progress.start(heading, len(task.questions) * parts, "prompts")
+        prompts, fewer = self._prompts(task)
+        asked = zip(prompts, task.questions, strict=True)
+        flat = [text for prompt, question in asked for text in (prompt, *question.also)]
+        until = Until(task.max_new_tokens, task.ends_at)
+        texts = self._asking.logits(flat) if task.asks == "logits" else self._asking.answers(flat, until)
+        answers = [texts[at : at + parts] for at in range(0, len(texts), parts)]
+        metrics: dict[str, list[list[str | None]]] = {task.metric: answers}
+        for metric, prompt_of in task.judges.items():
+            assert self._judging is not None, "a task with a judge is asked with one"
+            reviewed = [
+                prompt_of(question, own[0] or "") for question, own in zip(task.questions, answers, strict=True)
+            ]
+            said = self._judging.answers(reviewed, JUDGED)
+            # What the model wrote is shown to the judge even where it is nothing, but counts as no answer.
+            looked = [[None if own[0] is None else one] for own, one in zip(answers, said, strict=True)]
+            metrics = {name: own for name, own in metrics.items() if name != task.metric} | {metric: looked}
+        for metric, own in metrics.items():
+            scores = [
+                task.worst if None in one else task.score(question, [text for text in one if text is not None])
+                for question, one in zip(task.questions, own, strict=True)
+            ]
+            self._line(task, variant, metric, [one[0] for one in answers], scores, fewer)
+        self._progress.finish(len(task.questions), 0)
+
+    def _prompts(self, task: Task) -> tuple[list[str], int | None]:
+        """Each question with as many shots as fit, and how many have fewer than they should."""
+        questions = task.questions
+        head = [0] * len(questions)
+        if task.max_prompt_tokens is not None and task.shots:
+            left = list(range(len(questions)))
+            while left:
+                some = [questions[at].heads[head[at]] + questions[at].body for at in left]
+                lengths = self._asking.lengths(some)
+                if lengths is None:
+                    return [_with_all(question) for question in questions], None
+                left = [
+                    at
+                    for at, length in zip(left, lengths, strict=True)
+                    if length > task.max_prompt_tokens and head[at] + 1 < len(questions[at].heads)
+                ]
+                for at in left:
+                    head[at] += 1
+        prompts = [question.heads[at] + question.body for question, at in zip(questions, head, strict=True)]
+        return prompts, sum(at > 0 for at in head)
+
+    def _line(
+        self,
+        task: Task,
+        variant: str,
+        metric: str,
+        answers: list[str | None],
+        scores: list[float],
+        fewer: int | None,
+    ) -> None:
+        named = {"set": task.set, "protocol": task.protocol, "shots": task.shots, "variant": variant, "metric": metric}
+        own = [
+            named | {"item": question.id, "group": question.group, "answer": answer, "score": score}
+            for question, answer, score in zip(task.questions, answers, scores, strict=True)
+        ]
+        standing = self._mixture.standing(task.set)
+        hashes = file_hashes(task.files, self._cache)
+        self.items += own
+        self.results.append(
+            self._measured(named, own, task.mean, standing.items)
+            | {
+                "unanswered": answers.count(None),
+                "fewer_shots": fewer,
+                "mean": task.mean,
+                "standing": standing.status,
+                "data": key_of([[path.name, hashes[path]] for path in task.files]),
+                "model": self._model,
+                "limit": self._limit,
+                "seed": self._seed,
+            }
+        )
+
+    def _measured(
+        self, named: Mapping[str, Any], items: Sequence[Mapping[str, Any]], mean: Mean, held: frozenset[str]
+    ) -> dict[str, Any]:
+        """The line of these items, with the score of those that the mixture does not hold."""
+        scores, groups = [one["score"] for one in items], [one["group"] for one in items]
+        clean = [at for at, one in enumerate(items) if one["item"] not in held]
+        low, high = bootstrap(scores, groups, mean, seed=self._seed, name="/".join(map(str, named.values())))
+        clean_score = mean_score([scores[at] for at in clean], [groups[at] for at in clean], mean) if clean else None
+        return {
+            **named,
+            "score": mean_score(scores, groups, mean),
+            "low": low,
+            "high": high,
+            "items": len(items),
+            "groups": _by_group(scores, groups),
+            "items_in_mixture": len(items) - len(clean),
+            "clean_score": clean_score if held else None,
+        }
+
+    def worst(self) -> None:
+        """Adds, for each kind of variants, each item's worst score over the plain question and those variants."""
+        for line in [line for line in self.results if line["variant"] == PLAIN]:
+            for kind, names in KINDS.items():
+                of_kind = [one for one in self.results if _same(one, line) and one["variant"] in (PLAIN, *names)]
+                if len(of_kind) < 2:
+                    continue
+                least: dict[str, dict[str, Any]] = {}
+                for one in self.items:
+                    if _same(one, line) and one["variant"] in (PLAIN, *names):
+                        before = least.get(one["item"])
+                        least[one["item"]] = one if before is None or one["score"] < before["score"] else before
+                named = {name: line[name] for name in NAMES} | {"variant": f"worst of {kind}"}
+                own = [one | named for one in least.values()]
+                found = self._measured(named, own, line["mean"], self._mixture.standing(line["set"]).items)
+                self.items += own
+                self.results.append(line | found | {"unanswered": max(one["unanswered"] for one in of_kind)})
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one[name] == other[name] for name in NAMES if name != "variant")
+
+
+def _with_all(question: Question) -> str:
+    return question.heads[0] + question.body
+
+
+def _by_group(scores: Sequence[float], groups: Sequence[str]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for score, group in zip(scores, groups, strict=True):
+        found.setdefault(group, []).append(score)
+    return {group: sum(own) / len(own) for group, own in sorted(found.items()) if group}
