@@ -2,17 +2,23 @@
 
 import json
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pyarrow as pa
 import pyarrow.parquet as pq
+from markupsafe import Markup
 
+from chaffinch.cache import atomic_path
 from chaffinch.errors import DataError
 from chaffinch.evaluation.intervals import bootstrap
 from chaffinch.evaluation.measuring import NAMES
 from chaffinch.evaluation.run import ITEMS, RESULTS
 from chaffinch.evaluation.task import mean_score
+from chaffinch.files import write_table
+from chaffinch.report.html import show
 
 SCHEMA = pa.schema(
     [
@@ -117,3 +123,26 @@ def _items(folder: Path) -> dict[tuple[Any, ...], dict[str, tuple[str, float]]]:
         own = found.setdefault(tuple(row[name] for name in NAMES), {})
         own[row["item"]] = (row["group"], row["score"])
     return found
+
+
+def write(table: pa.Table, path: Path) -> None:
+    """Writes a comparison as a page, or in the format of another suffix.
+
+    Raises:
+        DataError: a suffix that is not known.
+        OSError: the file cannot be written.
+    """
+    if path.suffix != ".html":
+        write_table(table, path)
+        return
+    package = resources.files("chaffinch")
+    environment = jinja2.Environment(autoescape=True, finalize=show, undefined=jinja2.StrictUndefined)
+    template = environment.from_string(package.joinpath("evaluation", "comparison.html.jinja").read_text("utf-8"))
+    rows = table.to_pylist()
+    page = template.render(
+        rows=rows,
+        names=list(dict.fromkeys(row["model"] for row in rows)),
+        style=Markup(package.joinpath("report", "style.css").read_text("utf-8")),
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, "utf-8")

@@ -24,6 +24,7 @@ from chaffinch.progress import NoProgress, Progress
 from chaffinch.recipe.score import Answerer as AnswererSpec
 from chaffinch.recipe.score import Nearest, Served, Transformers
 
+PROTOCOLS = ("instructeval",)
 RESULTS = "results.json"
 ITEMS = "items.parquet"
 
@@ -129,6 +130,8 @@ def evaluate(
         raise FileNotFoundError(f"no data folder {data}\nhint: --data names the folder that the sets' files are under")
     if (out / MANIFEST).exists():
         raise DataError(f"{out} holds a mixture\nhint: give a folder of its own to an evaluation")
+    if protocol not in PROTOCOLS:
+        raise RecipeError(f"there is no protocol {protocol!r}\nhint: there are {', '.join(PROTOCOLS)}")
     if limit is not None and limit < 1:
         raise RecipeError(f"limit is {limit}\nhint: at least one item of each group has to be asked")
     spec, told = model_spec(model), progress or NoProgress()
