@@ -29,12 +29,18 @@ def write_csv(path: Path, rows: list[list[Any]]) -> None:
 
 def mmlu(data: Path, items: int = 4) -> None:
     """One subject as the original has it, without a header; one with header and indices."""
-    rows = [[f"Which is number {at}?", f"one {at}", "two, or so", "three", "four", "ABCD"[at % 4]] for at in range(items)]
+    rows = [
+        [f"Which is number {at}?", f"one {at}", "two, or so", "three", "four", "ABCD"[at % 4]] for at in range(items)
+    ]
     write_csv(data / "mmlu/test/anatomy_test.csv", rows)
-    write_csv(data / "mmlu/dev/anatomy_dev.csv", [[f"Shot {at}?", "w", "x", "y", "z", "DCBA"[at % 4]] for at in range(5)])
+    write_csv(
+        data / "mmlu/dev/anatomy_dev.csv", [[f"Shot {at}?", "w", "x", "y", "z", "DCBA"[at % 4]] for at in range(5)]
+    )
     header = ["question", "choice0", "choice1", "choice2", "choice3", "answer"]
     write_csv(data / "mmlu/test/world_religions_test.csv", [header, ["He is who?", "a", "b", "c", "d", 1]])
-    write_csv(data / "mmlu/dev/world_religions_dev.csv", [header, *([f"S{at}?", 1, 2, 3, 4, at % 4] for at in range(5))])
+    write_csv(
+        data / "mmlu/dev/world_religions_dev.csv", [header, *([f"S{at}?", 1, 2, 3, 4, at % 4] for at in range(5))]
+    )
 
 
 def bbh(data: Path, items: int = 6) -> None:
@@ -51,7 +57,7 @@ def drop(data: Path, passages: int = 8) -> None:
     sections = {}
     for at in range(passages):
         pairs = [
-            {"question": f" Who {at}? ", "query_id": f"a{at}", "answer": span("he"), "validated_answers": [span("he")] * 2},
+            {"question": f" Who {at}? ", "query_id": f"a{at}", "answer": span("he"), "validated_answers": [span("he")]},
             {"question": f"How many {at}?", "query_id": f"b{at}", "answer": span(number="3"),
              "validated_answers": [span(number="3"), span(number="4")]},
             {"question": f"When {at}?", "query_id": f"c{at}", "answer": span(),
@@ -99,16 +105,28 @@ def impact(data: Path) -> None:
 
 
 def gsm8k(data: Path) -> None:
-    rows = [{"question": f"What is {at} and 1,000?", "answer": f"It is <<{at}>>.\n#### {at + 1000:,}"} for at in range(8)]
+    rows = [
+        {"question": f"What is {at} and 1,000?", "answer": f"It is <<{at}>>.\n#### {at + 1000:,}"} for at in range(8)
+    ]
     write_lines(data / "gsm8k/test.jsonl", rows)
     write_lines(data / "gsm8k/train.jsonl", rows[::-1])
 
 
 def others(data: Path) -> None:
-    write_lines(data / "math/test.jsonl", [{"problem": "Half?", "solution": r"So $\boxed{\dfrac{1}{2}}$.", "type": "Algebra"}])
+    write_lines(
+        data / "math/test.jsonl", [{"problem": "Half?", "solution": r"So $\boxed{\dfrac{1}{2}}$.", "type": "Algebra"}]
+    )
     header = ["Type", "Question", "Best Answer", "Correct Answers", "Incorrect Answers"]
-    write_csv(data / "truthfulqa/TruthfulQA.csv", [header, ["x", "Is it flat?", "No", "No; Never", "Yes; At times; Maybe"]])
-    row = {"context": "Two men met.", "question": "Who lied?", "ans0": "The first", "ans1": "The other", "ans2": "Not known"}
+    write_csv(
+        data / "truthfulqa/TruthfulQA.csv", [header, ["x", "Is it flat?", "No", "No; Never", "Yes; At times; Maybe"]]
+    )
+    row = {
+        "context": "Two men met.",
+        "question": "Who lied?",
+        "ans0": "The first",
+        "ans1": "The other",
+        "ans2": "Not known",
+    }
     write_lines(data / "bbq/Age.jsonl", [{**row, "label": 2, "category": "Age"}])
     write_csv(data / "ethics/justice/justice_test.csv", [["label", "scenario"], [1, "I pay what I owe."]])
     write_csv(data / "ethics/virtue/virtue_test.csv", [["label", "scenario"], [0, "He ran. [SEP] brave"]])

@@ -34,7 +34,14 @@ def test_gsm8k_shots_are_solved_cases_of_train(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "right"),
-    [("The answer is 1,003.", 1), ("first 7, then $1003.00", 1), ("1003 then 4", 0), ("", 0), ("-1003", 0), ("1.003", 0)],
+    [
+        ("The answer is 1,003.", 1),
+        ("first 7, then $1003.00", 1),
+        ("1003 then 4", 0),
+        ("", 0),
+        ("-1003", 0),
+        ("1.003", 0),
+    ],
 )
 def test_the_last_numbers_are_compared(answer: str, right: float) -> None:
     assert further.same_number(of("1003"), [answer]) == right
@@ -57,7 +64,10 @@ def test_formulas_are_equal_but_for_their_spelling(answer: str, label: str, righ
 
 def test_questions_of_the_others(tmp_path: Path) -> None:
     sets.others(tmp_path)
-    bodies = {name: MAKERS[name].load(tmp_path, 0, unchanged).questions for name in ("bbq", "truthfulqa", "big-bench", "corr2cause")}
+    bodies = {
+        name: MAKERS[name].load(tmp_path, 0, unchanged).questions
+        for name in ("bbq", "truthfulqa", "big-bench", "corr2cause")
+    }
     assert bodies["bbq"][0].body == "Two men met. Who lied?\nA. The first\nB. The other\nC. Not known\nAnswer:"
     assert bodies["bbq"][0].references == ("C",)
     shown = bodies["truthfulqa"][0]
@@ -87,7 +97,10 @@ def test_suites_name_sets_that_are_known() -> None:
     for names in SUITES.values():
         assert set(names) <= MAKERS.keys()
     assert all(lookup(name) for name in MAKERS if name != "corr2cause-pp")
-    assert named("birbal-open,bbh,mmlu") == (["mmlu", "truthfulqa", "big-bench", "gsm8k", "bbq", "bbh"], {"bbh", "mmlu"})
+    assert named("birbal-open,bbh,mmlu") == (
+        ["mmlu", "truthfulqa", "big-bench", "gsm8k", "bbq", "bbh"],
+        {"bbh", "mmlu"},
+    )
     with pytest.raises(RecipeError, match=r"no suite and no set 'mlu'(.|\n)*hint: "):
         named("mlu")
 

@@ -15,7 +15,10 @@ from tests.evaluation import sets
 def test_mmlu_with_and_without_header(tmp_path: Path) -> None:
     sets.mmlu(tmp_path)
     task = instructeval.mmlu(tmp_path, 5, unchanged)
-    assert [question.id for question in task.questions] == [*(f"anatomy_test:{at}" for at in range(4)), "world_religions_test:0"]
+    assert [question.id for question in task.questions] == [
+        *(f"anatomy_test:{at}" for at in range(4)),
+        "world_religions_test:0",
+    ]
     first, last = task.questions[0], task.questions[-1]
     begin = "The following are multiple choice questions (with answers) about  anatomy.\n\n"
     shots = [f"Shot {at}?\nA. w\nB. x\nC. y\nD. z\nAnswer: {'DCBAD'[at]}\n\n" for at in range(5)]
@@ -36,7 +39,9 @@ def test_mmlu_without_shots_needs_no_dev_files(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_mmlu_is_refused(tmp_path: Path) -> None:
-    sets.write_csv(tmp_path / "mmlu/test/odd_test.csv", [["q", "a", "b", "c", "d", "A"], ["q", "a", "b", "c", "d", "E"]])
+    sets.write_csv(
+        tmp_path / "mmlu/test/odd_test.csv", [["q", "a", "b", "c", "d", "A"], ["q", "a", "b", "c", "d", "E"]]
+    )
     with pytest.raises(DataError, match=r"row 1 is no item of MMLU(.|\n)*hint: "):
         instructeval.mmlu(tmp_path, 0, unchanged)
 
@@ -63,7 +68,11 @@ def test_drop_asks_what_the_annotators_agree_on(tmp_path: Path) -> None:
     sets.drop(tmp_path)
     task = instructeval.drop(tmp_path, 3, unchanged)
     # Of each passage: one with one span, one with two numbers, one date, one of two kinds, which the hub leaves out.
-    rows = [(f"Passage {at}.", asked, answer) for at in range(8) for asked, answer in ((f"Who {at}?", "he"), (f"When {at}?", "9 May 1980"))]
+    rows = [
+        (f"Passage {at}.", asked, answer)
+        for at in range(8)
+        for asked, answer in ((f"Who {at}?", "he"), (f"When {at}?", "9 May 1980"))
+    ]
     random.seed(0)
     shots = random.sample(rows, 3)
     seen = {passage for passage, _, _ in shots}
@@ -78,9 +87,21 @@ def test_drop_of_the_hub_is_the_same(tmp_path: Path) -> None:
     sets.drop(tmp_path / "own")
     rows = []
     for at in range(8):
-        for asked, spans in ((f" Who {at}? ", ["he", "he"]), (f"How many {at}?", ["3", "4"]), (f"When {at}?", ["9 May 1980"])):
+        for asked, spans in (
+            (f" Who {at}? ", ["he", "he"]),
+            (f"How many {at}?", ["3", "4"]),
+            (f"When {at}?", ["9 May 1980"]),
+        ):
             answers = {"spans": spans, "types": ["span"] * len(spans)}
-            rows.append({"section_id": f"nfl_{at}", "query_id": "x", "passage": f" Passage {at}. ", "question": asked, "answers_spans": answers})
+            rows.append(
+                {
+                    "section_id": f"nfl_{at}",
+                    "query_id": "x",
+                    "passage": f" Passage {at}. ",
+                    "question": asked,
+                    "answers_spans": answers,
+                }
+            )
     sets.write_lines(tmp_path / "hub/drop/validation.jsonl", rows)
     own, hub = (instructeval.drop(tmp_path / name, 3, unchanged).questions for name in ("own", "hub"))
     assert own == hub
@@ -99,7 +120,8 @@ def test_crass_shuffles_as_python_does_with_seed_0(tmp_path: Path) -> None:
     assert task.questions[12].body.count("\n") == 5
     assert task.questions[0].heads[2] == (
         "A feather falls from a skyscraper. What would have happened if a computer had fallen from the skyscraper?\n"
-        "A. The computer would have remained intact.\nB. That is not possible.\nC. The computer would have been crushed.\n"
+        "A. The computer would have remained intact.\nB. That is not possible.\n"
+        "C. The computer would have been crushed.\n"
         "Answer: C\n\n"
     )
     assert len(task.questions[0].heads) == 4
@@ -108,7 +130,8 @@ def test_crass_shuffles_as_python_does_with_seed_0(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "label", "right"),
-    [(" A", "A", 1), ("A.", "A", 1), ("\n Apple", "A", 1), ("The A", "A", 0), ("", "A", 0), ("10", "1", 1), ("1", "10", 0), ("a", "A", 0)],
+    [(" A", "A", 1), ("A.", "A", 1), ("\n Apple", "A", 1), ("The A", "A", 0), ("", "A", 0), ("a", "A", 0),
+     ("10", "1", 1), ("1", "10", 0)],
 )  # fmt: skip
 def test_an_answer_is_right_when_it_starts_with_the_label(answer: str, label: str, right: float) -> None:
     assert starts_with_label(Question("0", "", "", (label,)), [answer]) == right
@@ -136,7 +159,8 @@ def test_humaneval_runs_the_tests(tmp_path: Path) -> None:
     sets.humaneval(tmp_path)
     question = code.humaneval(tmp_path, 0, unchanged).questions[0]
     assert question.body == (
-        "Please complete the following Python code without providing any additional tasks such as testing or explanations\n"
+        "Please complete the following Python code without providing any additional tasks such as testing or "
+        "explanations\n"
         'def add(a, b):\n    """Adds."""\n'
     )
     assert code.passes(question, ["    return a + b\n\nprint(1)"]) == 1.0
@@ -179,7 +203,9 @@ def test_hhh_compares_gains_in_both_orders(
     assert preferences.prefers_better(question, [json.dumps(one) for one in (base, first, second)]) == score
 
 
-@pytest.mark.parametrize(("review", "score"), [("4", 4), ("I say 2, no: 5.", 5), ("none", 1), ("9", 1), ("3 of 10", 1), ("", 1)])
+@pytest.mark.parametrize(
+    ("review", "score"), [("4", 4), ("I say 2, no: 5.", 5), ("none", 1), ("9", 1), ("3 of 10", 1), ("", 1)]
+)
 def test_the_last_digit_of_a_review_counts(review: str, score: float) -> None:
     assert writing.judged(Question("0", "", "", ()), [review]) == score
 
@@ -190,7 +216,8 @@ def test_impact_is_asked_and_judged_as_instructeval_does(tmp_path: Path) -> None
     assert question.body == "Write a story. About a hen"
     relevance = writing.relevance(question, "Once {text}")
     assert relevance.startswith(
-        "Text: Once {text}\n        \n        Prompt: About a hen\n        \n        How relevant is the text to the prompt? "
+        "Text: Once {text}\n        \n        Prompt: About a hen\n        \n"
+        "        How relevant is the text to the prompt? "
     )
     assert relevance.count("\n        5. Excellent: ") == 1
     assert "options below.\n\n        1. Inadequate: " in relevance

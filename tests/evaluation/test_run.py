@@ -31,7 +31,9 @@ def lines(found: Any) -> dict[tuple[str, int, str], dict[str, Any]]:
 
 
 def test_everything_is_asked_under_its_protocol(model: Path, data: Path, tmp_path: Path) -> None:
-    found = cf.evaluate(model, suite="instructeval,birbal-open,birbal-hidden", data=data, out=tmp_path / "out", allow_code=True)
+    found = cf.evaluate(
+        model, suite="instructeval,birbal-open,birbal-hidden", data=data, out=tmp_path / "out", allow_code=True
+    )
     assert [one["set"] for one in found.skipped] == ["impact"]
     assert "needs a judge" in found.skipped[0]["why"]
     protocols = {(one["set"], one["shots"]): one["protocol"] for one in found.results}
@@ -39,7 +41,11 @@ def test_everything_is_asked_under_its_protocol(model: Path, data: Path, tmp_pat
         **{("mmlu/test", 5): "instructeval", ("mmlu/test", 0): "instructeval", ("bbh/test", 3): "instructeval"},
         **{("bbh/test", 0): "instructeval", ("drop/validation", 3): "instructeval", ("crass/test", 3): "instructeval"},
         **{("crass/test", 0): "instructeval", ("humaneval/test", 0): "instructeval", ("hhh/test", 0): "instructeval"},
-        **{("truthfulqa/validation", 0): "chaffinch", ("big-bench/test", 0): "chaffinch", ("gsm8k/test", 5): "chaffinch"},
+        **{
+            ("truthfulqa/validation", 0): "chaffinch",
+            ("big-bench/test", 0): "chaffinch",
+            ("gsm8k/test", 5): "chaffinch",
+        },
         **{("bbq/test", 0): "chaffinch", ("samsum/test", 0): "chaffinch", ("corr2cause/test", 0): "chaffinch"},
         **{("math/test", 0): "chaffinch", ("ethics/test", 0): "chaffinch"},
     }
@@ -120,10 +126,21 @@ def test_what_cannot_be_done_is_refused(
 
 
 def test_the_worst_of_the_variants_counts(model: Path, data: Path, tmp_path: Path) -> None:
-    found = cf.evaluate(model, suite="hhh,humaneval", data=data, out=tmp_path / "out", variants=["robustness", "gender"], allow_code=True)
+    found = cf.evaluate(
+        model,
+        suite="hhh,humaneval",
+        data=data,
+        out=tmp_path / "out",
+        variants=["robustness", "gender"],
+        allow_code=True,
+    )
     by = lines(found)
     names = ["plain", "lowercase", "contractions", "misspellings", "spacing", "gender"]
-    assert {variant for name, _, variant in by if name == "hhh/test"} == {*names, "worst of robustness", "worst of fairness"}
+    assert {variant for name, _, variant in by if name == "hhh/test"} == {
+        *names,
+        "worst of robustness",
+        "worst of fairness",
+    }
     assert [variant for name, _, variant in by if name == "humaneval/test"] == ["plain"]
     items = pq.read_table(tmp_path / "out/items.parquet").to_pylist()
     for kind, own in (("robustness", names[:5]), ("fairness", ["plain", "gender"])):
@@ -131,13 +148,15 @@ def test_the_worst_of_the_variants_counts(model: Path, data: Path, tmp_path: Pat
         for one in items:
             if one["set"] == "hhh/test" and one["variant"] in own:
                 least[one["item"]] = min(one["score"], least.get(one["item"], 1.0))
-        groups = {name: [score for item, score in least.items() if item.startswith(name)] for name in ("harmless", "honest")}
+        groups = {
+            name: [score for item, score in least.items() if item.startswith(name)] for name in ("harmless", "honest")
+        }
         expected = sum(sum(scores) / len(scores) for scores in groups.values()) / 2
         assert by["hhh/test", 0, f"worst of {kind}"]["score"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_server_is_asked_and_a_judge_judges(data: Path, tmp_path: Path) -> None:
-    def reply(body: dict[str, Any], times: int) -> Any:
+    def reply(body: dict[str, Any], _: int) -> Any:
         if "messages" in body:
             text = body["messages"][0]["content"]
             return 200, {}, {"choices": [{"message": {"content": "4" if "relevant" in text else "It is 2."}}]}
@@ -163,7 +182,10 @@ def mixture(tmp_path: Path, data: Path) -> Path:
     sets.write_lines(data / "gsm8k/test.jsonl", rows)
     sets.write_lines(data / "drop/train.jsonl", [{"passage": long, "question": "Why is it so?", "answer": "x"}])
     own = [{"instruction": row["question"], "input": "", "output": "x"} for row in rows[:3]]
-    own += [{"instruction": f"{long} Why is it so?", "input": "", "output": "y"}, {"instruction": "Hi", "input": "", "output": "z"}]
+    own += [
+        {"instruction": f"{long} Why is it so?", "input": "", "output": "y"},
+        {"instruction": "Hi", "input": "", "output": "z"},
+    ]
     sets.write_lines(data / "own/rows.jsonl", own)
     recipe = {
         "name": "mine",
@@ -205,7 +227,9 @@ def test_models_are_compared_item_by_item(model: Path, data: Path, tmp_path: Pat
     assert mine["difference"] == pytest.approx(mine["score"] - base["score"], abs=1e-12)
     assert mine["low"] <= mine["difference"] <= mine["high"]
     same = cf.compare({"base": folders["base"], "again": folders["base"]}).to_pylist()
-    assert {(row["difference"], row["low"], row["high"], row["differs"]) for row in same if row["model"] == "again"} == {(0.0, 0.0, 0.0, False)}
+    assert {
+        (row["difference"], row["low"], row["high"], row["differs"]) for row in same if row["model"] == "again"
+    } == {(0.0, 0.0, 0.0, False)}
     cf.evaluate(model, suite="hhh,mmlu", data=data, out=tmp_path / "less", limit=1)
     with pytest.raises(DataError, match=r"asked of one model alone(.|\n)*hint: "):
         cf.compare({**folders, "less": tmp_path / "less"})
@@ -230,7 +254,9 @@ def test_the_commands_print_tables(model: Path, data: Path, tmp_path: Path) -> N
     assert "+0.0000" in result.stdout
     assert "&lt;b&gt;" in page.read_text()
     assert "<b>" not in page.read_text()
-    result = CliRunner().invoke(app, ["compare", f"a={tmp_path / 'one'}", f"b={tmp_path / 'two'}", "-o", str(tmp_path / "t.csv")])
+    result = CliRunner().invoke(
+        app, ["compare", f"a={tmp_path / 'one'}", f"b={tmp_path / 'two'}", "-o", str(tmp_path / "t.csv")]
+    )
     assert result.exit_code == 0
     assert (tmp_path / "t.csv").read_text().startswith("set,protocol,shots")
     assert CliRunner().invoke(app, ["compare", "x", "y"]).exit_code == 2

@@ -57,5 +57,17 @@ def compare(
         ]
         for row in found.to_pylist()
     ]
-    headings = ["set", "shots", "variant", "metric", "model", "mixture", "items", "score", "difference", "95 %", "differs"]
+    headings = [
+        "set",
+        "shots",
+        "variant",
+        "metric",
+        "model",
+        "mixture",
+        "items",
+        "score",
+        "difference",
+        "95 %",
+        "differs",
+    ]
     table(headings, rows, numbers=[1, 6, 7, 8, 9])

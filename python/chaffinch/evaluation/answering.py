@@ -69,7 +69,7 @@ class Answerer:
         """The answer to each prompt; None where there is none, counted in `missing`."""
         identity = self.identity(until)
         if isinstance(self._spec, Served):
-            return self._asked(prompts, identity, lambda: served.ServedModel(self._spec, until))  # type: ignore[arg-type]
+            return self._asked(prompts, identity, lambda: served.ServedModel(self._spec, until))
         spec = self._spec
         return self._asked(prompts, identity, lambda: self._loaded(spec).ending(until))
 

@@ -7,7 +7,9 @@ from chaffinch.evaluation.sandbox import Limits, run_code
 from chaffinch.evaluation.task import Change, Question, Task, files_of, part, rows_of
 
 # As INSTRUCTEVAL asks.
-ASKING = "Please complete the following Python code without providing any additional tasks such as testing or explanations\n"  # noqa: E501
+ASKING = (
+    "Please complete the following Python code without providing any additional tasks such as testing or explanations\n"
+)
 SECONDS = 3.0
 
 

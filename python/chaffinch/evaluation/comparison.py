@@ -62,7 +62,9 @@ def compare(evaluations: Mapping[str, str | Path], *, against: str | None = None
     names = list(evaluations)
     base = names[0] if against is None and names else against
     if len(names) < 2 or base not in names:
-        raise ValueError(f"{against!r} among {names}\nhint: name at least two evaluations and one of them to compare with")
+        raise ValueError(
+            f"{against!r} among {names}\nhint: name at least two evaluations and one of them to compare with"
+        )
     lines = {name: _lines(Path(folder)) for name, folder in evaluations.items()}
     items = {name: _items(Path(folder)) for name, folder in evaluations.items()}
     common = [key for key in lines[base] if all(key in own for own in lines.values())]
@@ -109,7 +111,9 @@ def _lines(folder: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
         lines = json.loads(path.read_text("utf-8"))["results"]
         return {tuple(line[name] for name in NAMES): line for line in lines}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        raise DataError(f"{folder} holds no evaluation\nhint: give the folder that `chaffinch evaluate` wrote") from None
+        raise DataError(
+            f"{folder} holds no evaluation\nhint: give the folder that `chaffinch evaluate` wrote"
+        ) from None
 
 
 def _items(folder: Path) -> dict[tuple[Any, ...], dict[str, tuple[str, float]]]:

@@ -87,7 +87,7 @@ def boxed(text: str) -> str | None:
 
 
 def plain_formula(text: str) -> str:
-    """A formula without what makes no other one of it: spaces, dollars, `\\left`, the size of fractions, a full stop."""
+    """A formula without what makes no other one of it: spaces, dollars, sizes of brackets and fractions."""
     for mark in ("\\left", "\\right", "\\!", "\\,", "\\$", "$", "^{\\circ}", "^\\circ", "\\%", "%", " "):
         text = text.replace(mark, "")
     return re.sub(r"\\[dt]frac", r"\\frac", text).strip().rstrip(".")

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from chaffinch.evaluation.answering import Answerer, Until
 from chaffinch.evaluation.measuring import PLAIN, Measuring
 from chaffinch.evaluation.standing import Mixture
 from chaffinch.evaluation.suites import MAKERS, Maker, named
-from chaffinch.evaluation.task import Task, unchanged
+from chaffinch.evaluation.task import Change, Task, unchanged
 from chaffinch.output import MANIFEST, WORK
 from chaffinch.progress import NoProgress, Progress
 from chaffinch.recipe.score import Answerer as AnswererSpec
@@ -139,14 +139,16 @@ def evaluate(
     if isinstance(looking, Transformers):
         raise RecipeError("the judge is no server\nhint: give its address, up to `/v1`, and its model's name")
     names = _variants(variants)
-    changes = {PLAIN: unchanged}
+    changes: dict[str, Change] = {PLAIN: unchanged}
     own_lists = perturbations.read_lists(None if lists is None else Path(lists))
     changes |= {name: perturbations.change_of(name, seed, own_lists) for name in names}
     skipped: list[dict[str, str]] = []
     tasks = list(_tasks(suite, data, shots, limit, changes, allow_code, looking is not None, skipped))
     if not tasks:
         reasons = "; ".join(f"{one['set']}: {one['why']}" for one in skipped)
-        raise DataError(f"nothing to evaluate on: {reasons}\nhint: `chaffinch decontaminate --list` has the sets' files")
+        raise DataError(
+            f"nothing to evaluate on: {reasons}\nhint: `chaffinch decontaminate --list` has the sets' files"
+        )
     kept = Path(cache) if cache else out / WORK
     kept.mkdir(parents=True, exist_ok=True)
     of_mixture = Mixture(None if mixture is None else Path(mixture))
@@ -174,7 +176,7 @@ def _tasks(
     data: Path,
     shots: int | None,
     limit: int | None,
-    changes: Mapping[str, Callable[[str], str]],
+    changes: Mapping[str, Change],
     allow_code: bool,
     has_judge: bool,
     skipped: list[dict[str, str]],
@@ -203,7 +205,7 @@ def _made(
     data: Path,
     shots: int | None,
     limit: int | None,
-    changes: Mapping[str, Callable[[str], str]],
+    changes: Mapping[str, Change],
 ) -> Iterator[tuple[Task, str]]:
     numbers = maker.shots if shots is None else (shots,)
     for number in numbers:

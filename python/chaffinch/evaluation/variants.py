@@ -115,7 +115,7 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _names(text: str, drawn: random.Random, lists: Lists) -> str:
-    """A name is the same other one wherever it stands in a text, and two names are two where the list is long enough."""
+    """A name is the same other one wherever it stands, and two names are two where the list is long enough."""
     chosen: dict[str, str] = {}
     for own in lists["names"].values():
         there = [word for word in dict.fromkeys(_WORD.findall(text)) if _bare(word) in own["from"]]
@@ -123,7 +123,9 @@ def _names(text: str, drawn: random.Random, lists: Lists) -> str:
         for name in dict.fromkeys(map(_bare, there)):
             left = left or drawn.sample(own["to"], len(own["to"]))
             chosen[name] = left.pop()
-    return _WORD.sub(lambda found: chosen.get(_bare(found[0]), _bare(found[0])) + found[0][len(_bare(found[0])) :], text)
+    return _WORD.sub(
+        lambda found: chosen.get(_bare(found[0]), _bare(found[0])) + found[0][len(_bare(found[0])) :], text
+    )
 
 
 def _bare(word: str) -> str:

@@ -164,9 +164,7 @@ class LocalModel:
         behind = asked["input_ids"].shape[1]
         with self._torch.inference_mode():
             stopping = [] if self._score.ends_at is None else [self._ended(behind, self._score.ends_at)]
-            found = self._model.generate(
-                **asked, max_new_tokens=self._score.max_new_tokens, stopping_criteria=stopping
-            )
+            found = self._model.generate(**asked, max_new_tokens=self._score.max_new_tokens, stopping_criteria=stopping)
         written = found[:, behind:]
         texts = self._decode(written)
         answers = {at: before(text, self._score.ends_at) for at, text in zip(some, texts, strict=True)}

@@ -53,5 +53,5 @@ def identity(kind: str, **depends: Any) -> dict[str, Any]:
 
 
 def before(text: str, end: str | None) -> str:
-    """The text before the first `end`, all of it for None; what is no Unicode text, as lone surrogates from a server, is replaced."""
+    """The text before the first `end`, or all of it; lone surrogates, as from a server, are replaced."""
     return (text if end is None else text.split(end, 1)[0]).encode("utf-8", "replace").decode()
