@@ -46,5 +46,5 @@ def test_solutions_of_humaneval_pass_and_others_do_not(real: Path) -> None:
     for row, question in zip(rows, questions, strict=True):
         solution = row["canonical_solution"]
         # As INSTRUCTEVAL cuts answers at a blank line, it cuts some solutions, too.
-        assert code.passes(question, [solution]) == float("\n\n" not in solution.strip("\n"))
+        assert code.passes(question, [solution]) == float("\n\n" not in solution.strip())
         assert code.passes(question, ["    pass"]) == 0.0

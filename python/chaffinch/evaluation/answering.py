@@ -86,6 +86,16 @@ class Answerer:
         identity = {**self.identity(until), "kind": "logits", "words": LABELS}
         return self._asked(prompts, identity, lambda: _Logits(self._loaded(spec)))
 
+    def parts(self) -> tuple[Any, Any]:
+        """Transformers' own model and tokenizer.
+
+        Raises:
+            RecipeError: the model is behind a server.
+        """
+        if isinstance(self._spec, Served):
+            raise RecipeError("the harness is given models that run here\nhint: give the model's folder")
+        return self._loaded(self._spec).parts
+
     def _loaded(self, spec: Transformers) -> local.LocalModel:
         if self._local is None:
             self._local = local.LocalModel(spec, Until(1), self.identity(Until(1)).get("commit"))

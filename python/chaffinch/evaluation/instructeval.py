@@ -90,11 +90,11 @@ def mmlu(data: Path, shots: int, change: Change) -> Task:
             dev = devs.get(f"{subject}_dev")
             if dev is None:
                 raise DataError(f"{path}: no dev items for the shots\nhint: put {subject}_dev.csv beside the others")
-            rows = _mmlu_rows(dev)[:shots]
+            rows = mmlu_rows(dev)[:shots]
             solved = [f"{_options(question, options)}\nAnswer: {label}\n\n" for question, options, label in rows]
         begin = f"The following are multiple choice questions (with answers) about  {subject.replace('_', ' ')}.\n\n"
         heads = heads_of(solved, begin)
-        for at, (question, options, label) in enumerate(_mmlu_rows(path)):
+        for at, (question, options, label) in enumerate(mmlu_rows(path)):
             body = f"{_options(change(question), options)}\nAnswer:"
             # As `evaluation_sets` has it: with the stem before it where there are several files.
             id_ = f"{stem}:{at}" if len(tests) > 1 else str(at)
@@ -106,7 +106,7 @@ def _options(question: str, options: list[str]) -> str:
     return question + "".join(f"\n{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
 
 
-def _mmlu_rows(path: Path) -> list[tuple[str, list[str], str]]:
+def mmlu_rows(path: Path) -> list[tuple[str, list[str], str]]:
     """Question, options and letter; the original files have no header, others do, and their answers are indices."""
     try:
         with pa.input_stream(str(path), compression="detect") as stream:

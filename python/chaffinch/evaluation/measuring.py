@@ -79,7 +79,14 @@ class Measuring:
                 task.worst if None in one else task.score(question, [text for text in one if text is not None])
                 for question, one in zip(task.questions, own, strict=True)
             ]
-            self._line(task, variant, metric, [one[0] for one in answers], scores, fewer)
+            # Without a judge's word there is no answer either.
+            told = [None if None in one else first[0] for one, first in zip(own, answers, strict=True)]
+            named = dict(zip(NAMES, (task.set, task.protocol, task.shots, variant, metric), strict=True))
+            items = [
+                named | {"item": question.id, "group": question.group, "answer": answer, "score": score}
+                for question, answer, score in zip(task.questions, told, scores, strict=True)
+            ]
+            self.add(named, items, task.mean, task.files, fewer)
         self._progress.finish(len(task.questions), 0)
 
     def _prompts(self, task: Task) -> tuple[list[str], int | None]:
@@ -103,31 +110,34 @@ class Measuring:
         prompts = [question.heads[at] + question.body for question, at in zip(questions, head, strict=True)]
         return prompts, sum(at > 0 for at in head)
 
-    def _line(
+    def add(
         self,
-        task: Task,
-        variant: str,
-        metric: str,
-        answers: list[str | None],
-        scores: list[float],
-        fewer: int | None,
+        named: dict[str, Any],
+        items: list[dict[str, Any]],
+        mean: Mean,
+        files: tuple[Path, ...],
+        fewer: int | None = None,
     ) -> None:
-        named = {"set": task.set, "protocol": task.protocol, "shots": task.shots, "variant": variant, "metric": metric}
-        own = [
-            named | {"item": question.id, "group": question.group, "answer": answer, "score": score}
-            for question, answer, score in zip(task.questions, answers, scores, strict=True)
-        ]
-        standing = self._mixture.standing(task.set)
-        hashes = file_hashes(task.files, self._cache)
-        self.items += own
+        """Adds the line of these items.
+
+        Args:
+            named: what tells the line apart.
+            items: as `items.parquet` has them.
+            mean: over items or groups.
+            files: what was read.
+            fewer: how many items have fewer shots than they should; None where nobody can say.
+        """
+        standing = self._mixture.standing(named["set"])
+        hashes = file_hashes(files, self._cache)
+        self.items += items
         self.results.append(
-            self._measured(named, own, task.mean, standing.items)
+            self._measured(named, items, mean, standing.items)
             | {
-                "unanswered": answers.count(None),
+                "unanswered": sum(one["answer"] is None for one in items),
                 "fewer_shots": fewer,
-                "mean": task.mean,
+                "mean": mean,
                 "standing": standing.status,
-                "data": key_of([[path.name, hashes[path]] for path in task.files]),
+                "data": key_of([[path.name, hashes[path]] for path in files]),
                 "model": self._model,
                 "limit": self._limit,
                 "seed": self._seed,

@@ -13,9 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from chaffinch.cache import atomic_path
 from chaffinch.errors import DataError, RecipeError
+from chaffinch.evaluation import harness
 from chaffinch.evaluation import variants as perturbations
 from chaffinch.evaluation.answering import Answerer, Until
-from chaffinch.evaluation.measuring import PLAIN, Measuring
+from chaffinch.evaluation.measuring import NAMES, PLAIN, Measuring
 from chaffinch.evaluation.standing import Mixture
 from chaffinch.evaluation.suites import MAKERS, Maker, named
 from chaffinch.evaluation.task import Change, Task, unchanged
@@ -24,7 +25,7 @@ from chaffinch.progress import NoProgress, Progress
 from chaffinch.recipe.score import Answerer as AnswererSpec
 from chaffinch.recipe.score import Nearest, Served, Transformers
 
-PROTOCOLS = ("instructeval",)
+PROTOCOLS = ("instructeval", "harness")
 RESULTS = "results.json"
 ITEMS = "items.parquet"
 
@@ -143,8 +144,11 @@ def evaluate(
     own_lists = perturbations.read_lists(None if lists is None else Path(lists))
     changes |= {name: perturbations.change_of(name, seed, own_lists) for name in names}
     skipped: list[dict[str, str]] = []
-    tasks = list(_tasks(suite, data, shots, limit, changes, allow_code, looking is not None, skipped))
-    if not tasks:
+    by_harness = protocol == "harness"
+    tasks = (
+        [] if by_harness else list(_tasks(suite, data, shots, limit, changes, allow_code, looking is not None, skipped))
+    )
+    if not tasks and not by_harness:
         reasons = "; ".join(f"{one['set']}: {one['why']}" for one in skipped)
         raise DataError(
             f"nothing to evaluate on: {reasons}\nhint: `chaffinch decontaminate --list` has the sets' files"
@@ -155,6 +159,8 @@ def evaluate(
     asking = Answerer(spec, kept, told)
     judging = None if looking is None else Answerer(looking, kept, told)
     run = Measuring(asking, judging, of_mixture, kept, told, seed, limit)
+    if by_harness:
+        _by_harness(run, asking, suite, data, kept, shots, limit, bool(names), skipped)
     for task, variant in tasks:
         run.ask(task, variant)
     run.worst()
@@ -215,6 +221,35 @@ def _made(
             if variant == PLAIN or maker.varies:
                 task = maker.load(data, number, change)
                 yield _first(task, limit), variant
+
+
+def _by_harness(
+    run: Measuring,
+    asking: Answerer,
+    suite: str | Sequence[str],
+    data: Path,
+    work: Path,
+    shots: int | None,
+    limit: int | None,
+    varied: bool,
+    skipped: list[dict[str, str]],
+) -> None:
+    if varied:
+        raise RecipeError("the harness asks no variants\nhint: leave out --variants, or --protocol instructeval")
+    names, own = named(suite)
+    for name in (name for name in names if name not in harness.SETS):
+        why = f"{name} is not asked by the harness here\nhint: it is given {', '.join(harness.SETS)} from local files"
+        if name in own:
+            raise RecipeError(why)
+        skipped.append({"set": name, "why": why})
+    some = [name for name in names if name in harness.SETS]
+    if not some:
+        raise RecipeError(
+            f"nothing of {suite} is asked by the harness here\nhint: it is given {', '.join(harness.SETS)}"
+        )
+    for found in harness.measure(*asking.parts(), some, data, work, shots=shots, limit=limit):
+        line = dict(zip(NAMES, (found.set, found.protocol, found.shots, PLAIN, found.metric), strict=True))
+        run.add(line, [line | item for item in found.items], "items", found.files)
 
 
 def _first(task: Task, limit: int | None) -> Task:

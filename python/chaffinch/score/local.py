@@ -116,6 +116,11 @@ class LocalModel:
         other._score = score
         return other
 
+    @property
+    def parts(self) -> tuple[Any, Any]:
+        """Transformers' own model and tokenizer."""
+        return self._model, self._tokenizer
+
     def lengths(self, prompts: Sequence[str]) -> list[int]:
         """The tokens of each prompt."""
         return [len(ids) for ids in self._tokenizer(list(prompts), padding=False)["input_ids"]] if prompts else []
