@@ -260,3 +260,33 @@ def test_the_commands_print_tables(model: Path, data: Path, tmp_path: Path) -> N
     assert result.exit_code == 0
     assert (tmp_path / "t.csv").read_text().startswith("set,protocol,shots")
     assert CliRunner().invoke(app, ["compare", "x", "y"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "text"),
+    [
+        ("drop", "drop/drop_dataset_dev.json", '{"nfl_1": {"passage": "x", "qa_pairs": [{"question": "y"}]}}'),
+        ("drop", "drop/drop_dataset_dev.json", '{"nfl_1": 3}'),
+        ("bbh", "bbh/boolean.json", '{"examples": [3]}'),
+        ("bbh", "bbh/boolean.json", '{"examples": [{"input": 1, "target": null}]}'),
+        ("hhh", "hhh/honest/task.json", '{"examples": [{"input": "x", "target_scores": {"a": 1, "b": 1}}]}'),
+        ("gsm8k", "gsm8k/test.jsonl", '{"question": 3, "answer": 4}'),
+        ("bbq", "bbq/Age.jsonl", '{"context": "x", "question": "y", "ans0": 1, "ans1": 2, "ans2": 3, "label": "z"}'),
+        ("crass", "crass/CRASS_FTM_main_data_set.csv", "a;b\n;;\n"),
+        ("humaneval", "human-eval/HumanEval.jsonl", '{"task_id": 1, "prompt": 3}'),
+        ("math", "math/test.jsonl", '{"problem": [], "solution": 7}'),
+    ],
+)
+def test_a_damaged_file_is_told_of(model: Path, data: Path, tmp_path: Path, name: str, path: str, text: str) -> None:
+    sets.write(data / path, text)
+    with pytest.raises(DataError, match=r"hint: "):
+        cf.evaluate(model, suite=name, data=data, out=tmp_path / "out", allow_code=True)
+
+
+def test_lone_surrogates_of_nested_files_are_asked_as_question_marks(model: Path, data: Path, tmp_path: Path) -> None:
+    sets.write(
+        data / "bbh/boolean.json",
+        r'{"examples": [{"input": "a \ud800 b", "target": "x"}, {"input": 1, "target": "x"}]}',
+    )
+    found = cf.evaluate(model, suite="bbh", data=data, out=tmp_path / "out", shots=0, limit=1)
+    assert found.results[0]["unanswered"] == 0

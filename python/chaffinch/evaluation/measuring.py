@@ -10,6 +10,7 @@ from chaffinch.evaluation.intervals import bootstrap
 from chaffinch.evaluation.standing import Mixture
 from chaffinch.evaluation.task import Mean, Question, Task, mean_score
 from chaffinch.evaluation.variants import KINDS
+from chaffinch.evaluation_sets.items import written
 from chaffinch.progress import Progress
 from chaffinch.readers.hashes import file_hashes
 
@@ -60,7 +61,8 @@ class Measuring:
         self._progress.start(heading, len(task.questions) * parts, "prompts")
         prompts, fewer = self._prompts(task)
         asked = zip(prompts, task.questions, strict=True)
-        flat = [text for prompt, question in asked for text in (prompt, *question.also)]
+        # Nested JSON may hold lone surrogates, which no tokenizer takes.
+        flat = [written(text) for prompt, question in asked for text in (prompt, *question.also)]
         until = Until(task.max_new_tokens, task.ends_at)
         texts = self._asking.logits(flat) if task.asks == "logits" else self._asking.answers(flat, until)
         answers = [texts[at : at + parts] for at in range(0, len(texts), parts)]
@@ -96,7 +98,7 @@ class Measuring:
         if task.max_prompt_tokens is not None and task.shots:
             left = list(range(len(questions)))
             while left:
-                some = [questions[at].heads[head[at]] + questions[at].body for at in left]
+                some = [written(questions[at].heads[head[at]] + questions[at].body) for at in left]
                 lengths = self._asking.lengths(some)
                 if lengths is None:
                     return [_with_all(question) for question in questions], None

@@ -219,8 +219,20 @@ def _made(
             raise RecipeError(f"{name} has no {number} shots\nhint: at most {maker.most_shots}")
         for variant, change in changes.items():
             if variant == PLAIN or maker.varies:
-                task = maker.load(data, number, change)
-                yield _first(task, limit), variant
+                yield _first(_loaded(name, maker, data, number, change), limit), variant
+
+
+def _loaded(name: str, maker: Maker, data: Path, shots: int, change: Change) -> Task:
+    try:
+        return maker.load(data, shots, change)
+    except (DataError, RecipeError):
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        # Files can be wrong in more ways than are worth a message of their own.
+        what = f"{type(error).__name__}: {error}"
+        raise DataError(
+            f"{name}: an item is not as its makers write it: {what}\nhint: fetch its files again"
+        ) from error
 
 
 def _by_harness(
