@@ -10,9 +10,9 @@ from chaffinch.evaluation.intervals import bootstrap
 from chaffinch.evaluation.standing import Mixture
 from chaffinch.evaluation.task import Mean, Question, Task, mean_score
 from chaffinch.evaluation.variants import KINDS
-from chaffinch.evaluation_sets.items import written
 from chaffinch.progress import Progress
 from chaffinch.readers.hashes import file_hashes
+from chaffinch.text_columns import written
 
 PLAIN = "plain"
 JUDGED = Until(128)

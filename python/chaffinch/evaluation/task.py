@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from chaffinch.errors import DataError
 from chaffinch.evaluation_sets import find
-from chaffinch.evaluation_sets.items import values_of
 from chaffinch.files import read_table
 from chaffinch.recipe.decontaminate import Against
+from chaffinch.text_columns import values_of
 
 # Writes a question in another way, and leaves its meaning as it is.
 Change = Callable[[str], str]
