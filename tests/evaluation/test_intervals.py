@@ -32,10 +32,9 @@ def test_draws_depend_on_seed_and_name_alone() -> None:
     assert first == bootstrap(values, groups, "groups", seed=1, name="x")
     # Groups are drawn by name, whichever comes first.
     assert first == bootstrap([1.0, 0.0, 0.25, 0.5], ["b", "a", "b", "a"], "groups", seed=1, name="x")
-    assert (
-        len({bootstrap([*range(50)], [""] * 50, "items", seed=seed, name=name) for seed in (1, 2) for name in "xy"})
-        == 4
-    )
+    numbers = [float(at) for at in range(50)]
+    drawn = {bootstrap(numbers, [""] * 50, "items", seed=seed, name=name) for seed in (1, 2) for name in "xy"}
+    assert len(drawn) == 4
 
 
 def test_equal_scores_have_no_width() -> None:

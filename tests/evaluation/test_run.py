@@ -283,7 +283,7 @@ def test_a_damaged_file_is_told_of(model: Path, data: Path, tmp_path: Path, name
         cf.evaluate(model, suite=name, data=data, out=tmp_path / "out", allow_code=True)
 
 
-def test_lone_surrogates_of_nested_files_are_asked_as_question_marks(model: Path, data: Path, tmp_path: Path) -> None:
+def test_lone_surrogates_of_nested_files_are_replaced(model: Path, data: Path, tmp_path: Path) -> None:
     sets.write(
         data / "bbh/boolean.json",
         r'{"examples": [{"input": "a \ud800 b", "target": "x"}, {"input": 1, "target": "x"}]}',
