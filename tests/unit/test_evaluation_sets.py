@@ -105,8 +105,9 @@ def test_hidden_files_are_items_only_by_name(tmp_path: Path) -> None:
 
 def test_values_that_json_alone_can_hold_are_items_or_named(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
+    lone = "\ufffd" * 3
     path.write_text('{"question": ["q \\ud800 r"], "choices": [1, "\\udc00"]}\n')
-    assert read(tmp_path, "a.jsonl") == [{"id": "0", "question": "q ? r", "choices": ["1", "?"], "answer": ""}]
+    assert read(tmp_path, "a.jsonl") == [{"id": "0", "question": f"q {lone} r", "choices": ["1", lone], "answer": ""}]
     path.write_text(f'{{"question": "x"}}\n{{"question": {"[" * 900}1{"]" * 900}}}\n')
     with pytest.raises(DataError, match=r"a\.jsonl: row 1 is nested too deep\nhint: "):
         read(tmp_path, "a.jsonl")
