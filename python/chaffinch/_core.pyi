@@ -106,7 +106,6 @@ def pack(
     strategy: str,
     seed: int,
     ranks: int,
-    progress: _Progress = None,
 ) -> _Table: ...
 def rouge(
     predictions: Any,

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from chaffinch import manifest
+from chaffinch import manifest, readers
 from chaffinch.contaminated import write_evidence
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.handover.mixture import hand_over
@@ -87,10 +87,7 @@ def build(
     threads = thread_count(threads)
     progress = progress or NoProgress()
     data, out = Path(data), Path(out)
-    if not data.is_dir():
-        raise FileNotFoundError(
-            f"no data folder {data}\nhint: --data names the folder that the recipe's files are under"
-        )
+    readers.check_data(data)
     if data.resolve().is_relative_to((out / DATA).resolve()):
         raise DataError(
             f"the data folder {data} is where the mixture goes, and would be replaced\nhint: give another --out folder"

@@ -149,7 +149,7 @@ def _from_python(values: list[Any], name: str) -> pa.ChunkedArray:
     try:
         return pa.chunked_array([pa.array(values, pa.large_string())])
     except UnicodeEncodeError as error:
-        row = next(row for row, value in enumerate(values) if isinstance(value, str) and not _is_unicode(value))
+        row = next(row for row, value in enumerate(values) if isinstance(value, str) and not is_unicode(value))
         raise ValueError(
             f"{name}: row {row} holds a lone surrogate, {ascii(values[row])[:80]}, which is no Unicode text\n"
             'hint: mend it with text.encode("utf-8", "replace").decode(), or leave the row out'
@@ -160,7 +160,8 @@ def _from_python(values: list[Any], name: str) -> pa.ChunkedArray:
         raise ValueError(f"{name}: row {row} is {kind}, not str\nhint: give only str and None") from error
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """False where there is a lone surrogate, which Python and escapes in JSON can write."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -267,7 +267,7 @@ class Run:
 
     def contamination(self) -> Any:
         """What was found of evaluation sets, as `stages.decontaminate.run` tells it; None when no stage looked."""
-        return next((step.decisions.findings for step in self.steps if step.stage == "decontaminate"), None)
+        return self._findings("decontaminate")
 
     def items_held(self) -> list[list[Any]]:
         """How many items the rows of a source have: lines of evaluation set, source, number."""
@@ -279,11 +279,11 @@ class Run:
 
     def flagged(self) -> Any:
         """The near duplicates that rules found which only flag, as `stages.dedup.run` tells them; None without any."""
-        return next((step.decisions.findings for step in self.steps if step.stage == "dedup"), None)
+        return self._findings("dedup")
 
     def tasks(self) -> Any:
         """What is known of labelled tasks, as `stages.tasks.by_task` tells it; None when no stage labelled them."""
-        labelled = next((step.decisions.findings for step in self.steps if step.stage == "label"), None)
+        labelled = self._findings("label")
         return None if labelled is None else tasks.by_task(self.rows.table, self.alive, labelled)
 
     def strata(self) -> list[dict[str, Any]]:
@@ -298,6 +298,10 @@ class Run:
             }
             for number, step in enumerate(self.recipe.sample, 1)
         ]
+
+    def _findings(self, stage: str) -> Any:
+        """The table of what a stage found; None when it did not run or found nothing to tell."""
+        return next((step.decisions.findings for step in self.steps if step.stage == stage), None)
 
     def _told(self, note: str) -> list[Any]:
         """The JSON array that a stage told in a note, if one did."""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from chaffinch import readers
 from chaffinch.errors import RecipeError
 from chaffinch.output import open_output
 from chaffinch.pipeline import Run
@@ -95,10 +96,7 @@ def score(
             f"{resolved.name} has no `score:`\nhint: --set score.sources=[NAME] asks about a source's rows"
         )
     data, out = Path(data), Path(out)
-    if not data.is_dir():
-        raise FileNotFoundError(
-            f"no data folder {data}\nhint: --data names the folder that the recipe's files are under"
-        )
+    readers.check_data(data)
     with open_output(out) as output:
         folder = Path(cache) if cache else output.work
         run = Run(resolved, data, out, folder, thread_count(threads), progress or NoProgress())

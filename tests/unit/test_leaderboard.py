@@ -14,7 +14,7 @@ from chaffinch.cli import app
 from chaffinch.evaluation.leaderboard import HIDDEN, OPEN, read_models
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "birbal" / "4090_full_ranks.json"
-COLUMNS = [f"{scenario} - EM" for scenario in OPEN | HIDDEN]
+COLUMNS = [f"{scenario} - EM" for scenario in OPEN + HIDDEN]
 
 
 def pool(**models: float | None) -> dict[str, dict[str, float | None]]:
@@ -86,7 +86,7 @@ def test_the_published_pool_is_reproduced_and_takes_one_more(tmp_path: Path) -> 
     assert len(found) == 8
     for name, published in models.items():
         own = found[name]
-        for scenario in OPEN | HIDDEN:
+        for scenario in OPEN + HIDDEN:
             assert own[scenario] == pytest.approx(published[f"{scenario} Mean Win Rate"], abs=1e-12)
         scores = [own["open"], own["hidden"], own["score"]]
         assert scores == pytest.approx([published[f"Score_{of}"] for of in ("open", "hidden", "full")], abs=1e-12)

@@ -12,9 +12,9 @@ from chaffinch.errors import DataError
 
 Formula = Literal["challenge", "helm"]
 
-# The scenarios of the NeurIPS 2023 LLM Efficiency Challenge, and by which beginning their columns are told.
-OPEN = {"MMLU": "MMLU", "TruthfulQA": "TruthfulQA", "BIG-bench": "BIG-bench", "GSM8K": "GSM8K", "BBQ": "BBQ"}
-HIDDEN = {"sam_sum": "sam_sum", "corr2cause": "corr2cause", "MATH": "MATH", "ethics": "ethics"}
+# The scenarios of the NeurIPS 2023 LLM Efficiency Challenge; the names of their columns begin with them.
+OPEN = ("MMLU", "TruthfulQA", "BIG-bench", "GSM8K", "BBQ")
+HIDDEN = ("sam_sum", "corr2cause", "MATH", "ethics")
 LOWER_IS_BETTER = ("Stereotypes", "Representation")
 # Stands for a mean win rate of 0, whose logarithm there is not.
 LEAST = 5e-324
@@ -49,12 +49,12 @@ def leaderboard(models: Mapping[str, Mapping[str, float | None]], *, formula: Fo
     names = list(models)
     columns = list(dict.fromkeys(column for values in models.values() for column in values if " - " in column))
     rates: dict[str, list[float | None]] = {}
-    for scenario, begins in (OPEN | HIDDEN).items():
-        own = [column for column in columns if column.startswith(begins)]
+    for scenario in OPEN + HIDDEN:
+        own = [column for column in columns if column.startswith(scenario)]
         if not own:
             raise DataError(
                 f"no column of {scenario}\nhint: a column is named `{scenario} - METRIC`; the challenge has "
-                f"{', '.join(OPEN | HIDDEN)}"
+                f"{', '.join(OPEN + HIDDEN)}"
             )
         each = [_win_rates([_value(models[name].get(column)) for name in names], column, formula) for column in own]
         rates[scenario] = [_mean([column[at] for column in each]) for at in range(len(names))]

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from chaffinch import draw
+from chaffinch.columns import is_unicode
 from chaffinch.pools.demonstrations import Circle, Numbers
 from chaffinch.pools.jinja import DoesNotFitError, Jinja
 from chaffinch.recipe.format import Demonstrations, Pool, PoolTemplate, PoolUse, pieces
@@ -72,7 +73,7 @@ class Way:
             asked = Asked(*(_written(part, values) for part in (self._before, self._after, self._response)))
         if not asked.prompt.strip() or not asked.response.strip():
             raise DoesNotFitError("a blank prompt or response")
-        if not _is_unicode(asked.prompt + asked.response):
+        if not is_unicode(asked.prompt + asked.response):
             raise DoesNotFitError("half a character")
         return asked
 
@@ -93,15 +94,6 @@ class Way:
             if not number.isascii() or not number.isdecimal() or not int(number[:9]) < len(choices):
                 raise DoesNotFitError("no choice has the number of its answer")
             values["choice"] = choices[int(number[:9])]
-
-
-def _is_unicode(text: str) -> bool:
-    """False where there is a lone surrogate, which an escape in a template can write."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _written(parts: list[tuple[str, bool]], values: Mapping[str, Any]) -> str:

@@ -4,7 +4,16 @@
 the shard, with place, reason and the beginning of the raw text: rows + rejected = records in the file.
 """
 
-from chaffinch.readers.inputs import Input, check_inside, plan_source
+from chaffinch.readers.inputs import Input, check_data, check_inside, plan_source
 from chaffinch.readers.source import READER_VERSION, Shard, cached_shards, read_source
 
-__all__ = ["READER_VERSION", "Input", "Shard", "cached_shards", "check_inside", "plan_source", "read_source"]
+__all__ = [
+    "READER_VERSION",
+    "Input",
+    "Shard",
+    "cached_shards",
+    "check_data",
+    "check_inside",
+    "plan_source",
+    "read_source",
+]

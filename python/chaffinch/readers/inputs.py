@@ -52,6 +52,18 @@ class Input:
         return next((self.file[: -len(end)] for end in PACKED if self.file.lower().endswith(end)), self.file)
 
 
+def check_data(data: Path) -> None:
+    """Fails before anything is written when the data folder is not there.
+
+    Raises:
+        FileNotFoundError: naming it.
+    """
+    if not data.is_dir():
+        raise FileNotFoundError(
+            f"no data folder {data}\nhint: --data names the folder that the recipe's files are under"
+        )
+
+
 def plan_source(source: Source, data: Path) -> list[Input]:
     """The inputs of a source in the order in which they are read. Looks at names and sizes only.
 

@@ -13,7 +13,7 @@ use crate::{answer, door};
 
 /// Puts documents of so many tokens into packs: `(pack, row, offset)` by pack and offset.
 #[pyfunction]
-#[pyo3(signature = (lengths, *, capacity, strategy, seed, ranks, progress=None))]
+#[pyo3(signature = (lengths, *, capacity, strategy, seed, ranks))]
 pub(crate) fn pack(
     py: Python<'_>,
     lengths: PyArray,
@@ -21,7 +21,6 @@ pub(crate) fn pack(
     strategy: &str,
     seed: u64,
     ranks: u32,
-    progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let lengths = numbers::<UInt32Type>("lengths", lengths)?;
     let strategy = match strategy {
@@ -34,7 +33,7 @@ pub(crate) fn pack(
             return Err(BorderError::from(refused).into());
         }
     };
-    let packed = door::enter(py, Some(1), progress, |control| {
+    let packed = door::enter(py, Some(1), None, |control| {
         Ok(core::pack(lengths.values(), &Packing { capacity, strategy, seed, ranks }, control)?)
     })?;
     answer::table([
