@@ -222,8 +222,9 @@ def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
                 warnings += [f"{stratum['stratum']}: sample names it, but no row is of it"]
     total = sum(classes.values())
     for name, least in run.recipe.min_class_share.items():
-        share = classes.get(name, 0) / total if total else 0.0
+        rows = classes.get(name, 0)
+        share = rows / total if total else 0.0
         if share < least:
-            warnings.append(f"class {name} is {share:.1%} of the rows, under its threshold of {least:.1%}")
+            warnings.append(f"class {name} is {rows:,} rows ({share:.2%}), under its threshold of {least:.1%}")
     warnings += [f"source {name} gave no row" for name, (start, end) in run.rows.ranges.items() if start == end]
     return warnings

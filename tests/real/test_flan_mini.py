@@ -30,7 +30,7 @@ def test_shortfalls_are_named(built):
     short = {warning.split(":")[0] for warning in first.summary["warnings"] if " rows asked, " in warning}
     assert short == MISSING | {"apps", "code-alpaca", "code-search-net"}
     assert {warning.split()[1] for warning in first.summary["warnings"] if warning.endswith("gave no row")} == MISSING
-    assert "class conversation is 0.0% of the rows, under its threshold of 10.0%" in first.summary["warnings"]
+    assert "class conversation is 0 rows (0.00%), under its threshold of 10.0%" in first.summary["warnings"]
 
 
 def test_rows_are_asked_as_their_pools_have_it(built):

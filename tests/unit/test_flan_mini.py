@@ -45,7 +45,7 @@ def test_every_source_gives_its_rows(built):
     result, rows = built
     assert Counter(row["source"] for row in rows) == {name: rows // 100 for name, rows in PUBLISHED.items()}
     assert result.summary["classes"] == {"instruction": 10_080, "code": 2_200, "conversation": 1_120}
-    assert "class conversation is 8.4% of the rows, under its threshold of 10.0%" in result.summary["warnings"]
+    assert "class conversation is 1,120 rows (8.36%), under its threshold of 10.0%" in result.summary["warnings"]
 
 
 def test_rows_are_conversations_in_the_words_of_their_pools(built):
