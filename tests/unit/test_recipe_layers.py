@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import chaffinch as cf
-from chaffinch.recipe.load import load_recipe
+from chaffinch.recipe.load import load_recipe, read_yaml, shipped
 
 BASE = """
 name: base
@@ -61,6 +61,13 @@ def test_set_finds_a_name_with_a_dot_in_a_list() -> None:
 def test_set_means_the_same_for_a_file_and_for_a_recipe_that_was_loaded() -> None:
     overrides = {"sample.rows.lima": 5}
     assert load_recipe(load_recipe("quickstart"), overrides) == load_recipe("quickstart", overrides)
+
+
+def test_the_only_step_is_set_by_its_number_too() -> None:
+    assert isinstance(read_yaml(shipped()["quickstart"].read_text("utf-8"))["sample"], dict)
+    by_number = load_recipe("quickstart", {"sample.0.rows.lima": 5})
+    assert by_number == load_recipe("quickstart", {"sample.rows.lima": 5})
+    assert by_number.sample[0].rows["lima"] == 5
 
 
 def test_a_template_is_looked_for_beside_the_recipe_that_names_it(folder: Path) -> None:

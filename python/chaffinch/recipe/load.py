@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from chaffinch.errors import RecipeError
-from chaffinch.recipe.model import Recipe
+from chaffinch.recipe.model import Recipe, Steps
 
 SUFFIX = ".yaml"
 
@@ -120,7 +120,12 @@ def load_recipe(
         modes = layer.pop("modes", None) or {}
         values = merge(merge(values, layer), (modes.get(mode) or {}) if known and mode is not None else {})
     for key, value in (overrides or {}).items():
-        values = _set(values, key.split("."), value, key)
+        path = key.split(".")
+        field = Recipe.model_fields.get(path[0])
+        if path[1:2] == ["0"] and field and Steps in field.metadata and isinstance(values.get(path[0]), Mapping):
+            # One step may be written without its list, and is shown as a list of one.
+            del path[1]
+        values = _set(values, path, value, key)
     return _check(values, origin)
 
 
