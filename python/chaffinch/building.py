@@ -142,9 +142,7 @@ def _template(recipe: Recipe, tokenizer: tokenize.Tokenizer | None) -> tuple[Any
     if recipe.format.template != OWN:
         template = format_stage.load_template(recipe.format.template)
         escape = recipe.format.marks == "escape"
-        return template.model_dump(mode="json"), partial(
-            format_stage.run, template=template, escape=escape, threads=1
-        )
+        return template.model_dump(mode="json"), partial(format_stage.run, template=template, escape=escape, threads=1)
     if tokenizer is None:
         raise RecipeError("template `tokenizer` is a tokenizer's own\nhint: name the tokenizer under `tokenize:`")
     return tokenizer.files.chat_template, tokenizer.prompts

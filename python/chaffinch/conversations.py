@@ -69,7 +69,7 @@ def mended(batch: pa.Table) -> pa.Table:
 
 
 def mend(turns: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The turns without empty ones and answers before the first question; those in a row by one speaker are one.
+    r"""The turns without empty ones and answers before the first question; those in a row by one speaker are one.
 
     >>> said = [("assistant", "Hi!"), ("user", "a"), ("assistant", " "), ("user", "b"), ("assistant", "c")]
     >>> mend([{"role": role, "content": text} for role, text in said])

@@ -34,7 +34,7 @@ def kept_decisions(
                 for rule in chosen(recipe.provenance.actions() if recipe.provenance else [])
             ),
         ],
-        "clean": _of_turns(recipe, template),
+        "clean": _of_turns(template),
         "dedup": [source.name for source in recipe.sources],
         "decontaminate": [
             evaluation_sets.state(one) for one in evaluation_sets.find_all(recipe.decontaminate, data)[0]
@@ -71,7 +71,7 @@ def _json(spec: Any) -> Any:
     return spec.model_dump(mode="json")
 
 
-def _of_turns(recipe: Recipe, template: Template | None) -> Any:
+def _of_turns(template: Template | None) -> Any:
     """Of a template, what conversations it can write."""
     return template and [sorted(template.turns), template.alternate, template.system_in_user, template.system is None]
 

@@ -16,8 +16,8 @@ from chaffinch.decisions import Decisions
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.keys import decisions_folder, kept_decisions
 from chaffinch.output import check_not_own
-from chaffinch.progress import Progress
 from chaffinch.pools.asking import Asking
+from chaffinch.progress import Progress
 from chaffinch.provenance import registry
 from chaffinch.provenance.traces import chosen
 from chaffinch.recipe.model import Recipe
@@ -179,8 +179,8 @@ class Run:
     def splits(self) -> dict[str, np.ndarray]:
         """The rows still in, by place: the keyed hash of their content, a shuffle that no other row can change.
 
-        The validation split is the last of the rows that were drawn. One that gives no document goes from its split, and
-        none comes for it: what stands before others as a demonstration is not held out afterwards.
+        The validation split is the last of the rows that were drawn. One that gives no document goes from its split,
+        and none comes for it: what stands before others as a demonstration is not held out afterwards.
         """
         stays = np.zeros(len(self.rows), bool)
         stays[self.alive] = True

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from chaffinch import readers, score
-from chaffinch.output import WORK
 from chaffinch.keys import kept_decisions
+from chaffinch.output import WORK
 from chaffinch.pipeline import Run, check_names
 from chaffinch.progress import NoProgress
 from chaffinch.recipe.load import load_recipe

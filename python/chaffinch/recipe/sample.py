@@ -122,7 +122,9 @@ class Sample(Strict):
         }
         given = [name for name, amount in amounts.items() if amount is not None]
         if len(given) != 1:
-            raise ValueError(f"exactly one of rows, rows_each, fraction, total and tokens is needed, not {given or 'none'}")
+            raise ValueError(
+                f"exactly one of rows, rows_each, fraction, total and tokens is needed, not {given or 'none'}"
+            )
         shared = self.total if self.tokens is None else self.tokens if isinstance(self.tokens, int) else None
         if self.tokens is not None and self.order == "cpython":
             raise ValueError("`tokens:` goes with `order: content`")

@@ -347,7 +347,7 @@ def _quotas(step: Sample, present: Mapping[str, int]) -> pa.Table:
         return allocate(present, fraction=step.fraction, shortfall=step.shortfall)
     return allocate(
         present,
-        rows=step.total if step.tokens is None else step.tokens,
+        rows=step.tokens if isinstance(step.tokens, int) else step.total,
         method=step.method,
         cap=step.cap,
         temperature=step.temperature,

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from chaffinch.columns import to_numpy
 from chaffinch.decisions import Decisions, Rows
-from chaffinch.stages.tokenize import Prepare, Tokenizer
+from chaffinch.stages.format import Prepare
+from chaffinch.stages.tokenize import Tokenizer
 
 # The column of the store's rows that `count` adds.
 COLUMN = "tokens"

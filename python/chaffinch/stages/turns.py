@@ -59,7 +59,7 @@ def run(
 
 
 def _empty(texts: pa.Table, talks: Rows, threads: int | None) -> Any:
-    rule = {"test": EMPTY, "field": None, "unit": None, "min": None, "max": None, "texts": [], "sources": None}
+    rule: dict[str, Any] = {"test": EMPTY, "field": None, "unit": None, "min": None, "max": None, "texts": [], "sources": None}
     one_source = pa.array(np.zeros(len(texts), np.uint32))
     return to_numpy(_core.clean(texts, pa.array(talks), one_source, [rule], threads=threads)) > 0
 
