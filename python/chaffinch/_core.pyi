@@ -210,10 +210,20 @@ def render(
     table: Any,
     rows: Any,
     template: Mapping[str, object],
+    marks: Mapping[str, object],
     *,
     threads: int | None = None,
     progress: _Progress = None,
 ) -> _Table: ...
+def examine(
+    table: Any,
+    rows: Any,
+    template: Mapping[str, object],
+    marks: Mapping[str, object],
+    *,
+    threads: int | None = None,
+    progress: _Progress = None,
+) -> _Array: ...
 def gather(table: Any, rows: Any, *, threads: int | None = None, progress: _Progress = None) -> _Table: ...
 def row_ids(table: Any, rows: Any, occurrences: Any) -> _Array: ...
 def write_jsonl(table: Any, path: str, *, threads: int | None = None, progress: _Progress = None) -> int: ...

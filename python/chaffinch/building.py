@@ -22,9 +22,8 @@ from chaffinch.ledger import write_flagged, write_ledger
 from chaffinch.memory import PeakMemory
 from chaffinch.output import CONTAMINATION, DATA, FLAGGED, LEDGER, MANIFEST, QUARANTINE, TASKS, Output, open_output
 from chaffinch.pipeline import Run
-from chaffinch.pools.asking import Asking
 from chaffinch.progress import NoProgress, Progress
-from chaffinch.recipe.format import OWN, Pool, PoolUse
+from chaffinch.recipe.format import OWN
 from chaffinch.recipe.load import load_recipe
 from chaffinch.recipe.model import Recipe
 from chaffinch.report import write_report
@@ -81,9 +80,9 @@ def build(
     20000
     """
     resolved = load_recipe(recipe, set)
-    tokenizer = tokenize.prepare(resolved.tokenize, resolved.format.template) if resolved.tokenize else None
+    tokenizer = tokenize.prepare(resolved.tokenize, resolved.format) if resolved.tokenize else None
     template, render = _template(resolved, tokenizer)
-    pools = format_stage.load_pools(resolved.format)
+    format_stage.load_pools(resolved.format)  # before anything is read
     threads = thread_count(threads)
     progress = progress or NoProgress()
     data, out = Path(data), Path(out)
@@ -100,16 +99,20 @@ def build(
         _write_quarantine(output.staging / QUARANTINE, run)
         run.check_bad_rows(output.staging / QUARANTINE)
         run.decide()
-        order = run.in_order()
         decided = perf_counter()
-        documents = run.documents()
-        splits = _splits(order, resolved.validation_fraction)
-        asking = _asking(run, pools, splits["train"], threads)
-        written = _write_mixture(output, run, render, asking, splits, threads, progress)
+        documents, splits, asking = run.documents(), run.splits(), run.asking
+        written = _write_mixture(output, run, render, splits, threads, progress)
         handed = {}
         if resolved.write.trainer is not None:
             handed = hand_over(
-                output.staging, resolved, run.rows, splits, documents, threads=threads, progress=progress
+                output.staging,
+                resolved,
+                run.rows,
+                splits,
+                documents,
+                prepare=run.prepare(asking, count=False),
+                threads=threads,
+                progress=progress,
             )
         write_evidence(output.staging / CONTAMINATION, run)
         write_flagged(output.staging / FLAGGED, run.rows, run.flagged())
@@ -138,7 +141,8 @@ def _template(recipe: Recipe, tokenizer: tokenize.Tokenizer | None) -> tuple[Any
     """The template as the manifest tells it, and what writes the columns prompt and response with it."""
     if recipe.format.template != OWN:
         template = format_stage.load_template(recipe.format.template)
-        return template.model_dump(mode="json"), partial(format_stage.run, template=template, threads=1)
+        escape = recipe.format.marks == "escape"
+        return template.model_dump(mode="json"), partial(format_stage.run, template=template, escape=escape, threads=1)
     if tokenizer is None:
         raise RecipeError("template `tokenizer` is a tokenizer's own\nhint: name the tokenizer under `tokenize:`")
     return tokenizer.files.chat_template, tokenizer.prompts
@@ -159,39 +163,16 @@ def _write_quarantine(path: Path, run: Run) -> None:
                     writer.write_batch(pa.record_batch(cast, schema=QUARANTINE_SCHEMA))
 
 
-def _splits(order: np.ndarray, validation_fraction: float) -> dict[str, np.ndarray]:
-    held_out = round(len(order) * validation_fraction)
-    splits = {"train": order[: len(order) - held_out]}
-    if held_out:
-        splits["validation"] = order[len(order) - held_out :]
-    return splits
-
-
-def _asking(run: Run, pools: list[tuple[PoolUse, Pool]], train: np.ndarray, threads: int) -> Asking | None:
-    """The recipe's pools; shown are rows of the training split only, and none in which an evaluation item was found."""
-    spec = run.recipe.format
-    if not spec.pools:
-        return None
-    shown = None
-    if spec.demonstrations is not None:
-        found = run.contamination()
-        contaminated = np.empty(0, np.uint32) if found is None else found["row"].to_numpy()
-        shown = (spec.demonstrations, train[~np.isin(train, contaminated)])
-    return Asking(run.rows, pools, run.recipe.seed, shown, threads=threads)
-
-
 def _write_mixture(
     output: Output,
     run: Run,
     render: write.Render,
-    asking: Asking | None,
     splits: dict[str, np.ndarray],
     threads: int,
     progress: Progress,
 ) -> list[write.Written]:
     rows = sum(map(len, splits.values()))
     removals = {step.stage: step.decisions for step in run.steps}
-    prepare = partial(format_stage.prepare, run.rows, asking, run.recipe.format.conversations)
     progress.start("write", rows, "rows")
     # The ledger is one file of its own: it is written while the mixture is.
     stopped = Event()
@@ -206,8 +187,8 @@ def _write_mixture(
             run.documents(),
             output.staging / DATA,
             threads=threads,
-            prepare=prepare,
-            asked=asking is not None,
+            prepare=run.prepare(run.asking),
+            asked=run.asking is not None,
             advance=progress.advance,
             stopped=stopped,
         )

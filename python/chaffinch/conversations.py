@@ -1,6 +1,7 @@
 """Rows and conversations of any origin as the store's columns of text."""
 
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chaffinch.columns import to_arrow
+
+_SPEAKERS = ("user", "assistant")
 
 
 def as_rows(rows: Any) -> pa.Table:
@@ -53,6 +56,35 @@ def as_rows(rows: Any) -> pa.Table:
     for name in ("instruction", "input"):
         made[name] = pc.fill_null(made[name].cast(pa.large_string()), "").cast(view)
     return pa.table(made)
+
+
+def mended(batch: pa.Table) -> pa.Table:
+    """The rows with their conversations mended (`mend`)."""
+    column = batch["messages"]
+    if column.null_count == len(column):
+        return batch
+    turns = [None if one is None else mend(one) for one in column.to_pylist()]
+    at = batch.schema.get_field_index("messages")
+    return batch.set_column(at, batch.schema.field(at), pa.array(turns, column.type))
+
+
+def mend(turns: list[dict[str, str]]) -> list[dict[str, str]]:
+    r"""The turns without empty ones and answers before the first question; those in a row by one speaker are one.
+
+    >>> said = [("assistant", "Hi!"), ("user", "a"), ("assistant", " "), ("user", "b"), ("assistant", "c")]
+    >>> mend([{"role": role, "content": text} for role, text in said])
+    [{'role': 'user', 'content': 'a\\n\\nb'}, {'role': 'assistant', 'content': 'c'}]
+    """
+    said = [turn for turn in turns if turn["content"].strip()]
+    question = next((at for at, turn in enumerate(said) if turn["role"] == "user"), 0)
+    said = [turn for at, turn in enumerate(said) if at >= question or turn["role"] != "assistant"]
+    made: list[dict[str, str]] = []
+    for role, run in groupby(said, key=lambda turn: turn["role"]):
+        if role in _SPEAKERS:
+            made.append({"role": role, "content": "\n\n".join(turn["content"] for turn in run)})
+        else:
+            made += run
+    return made
 
 
 def _lists(answers: Any) -> Any:

@@ -216,7 +216,8 @@ def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
     for step in (step for step in run.strata() if not step["per"]):
         for stratum in step["strata"]:
             if stratum["shortfall"]:
-                counts = f"{stratum['asked']:,} rows asked, {stratum['available']:,} there, {stratum['taken']:,} taken"
+                wanted, there, taken = (f"{stratum[name]:,}" for name in ("asked", "available", "taken"))
+                counts = f"{wanted} {step['unit']} asked, {there} there, {taken} taken"
                 warnings += [f"{stratum['stratum']}: {counts}"]
             elif not stratum["available"]:
                 warnings += [f"{stratum['stratum']}: sample names it, but no row is of it"]

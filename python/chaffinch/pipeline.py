@@ -14,7 +14,9 @@ import pyarrow as pa
 from chaffinch import cache, evaluation_sets, readers, score
 from chaffinch.decisions import Decisions
 from chaffinch.errors import DataError, RecipeError
+from chaffinch.keys import decisions_folder, kept_decisions
 from chaffinch.output import check_not_own
+from chaffinch.pools.asking import Asking
 from chaffinch.progress import Progress
 from chaffinch.provenance import registry
 from chaffinch.provenance.traces import chosen
@@ -29,14 +31,16 @@ from chaffinch.stages import (
     sample,
     select,
     tasks,
+    token_quotas,
     tokenize,
     traces,
+    turns,
 )
+from chaffinch.stages import format as formatting
 from chaffinch.store import Rows
 
-# Raise it when any stage comes to decide otherwise: decisions kept by older versions are then taken again.
-DECISIONS_VERSION = 3
-
+# Stages that read rows as the mixture has them. A recipe has one of them at most.
+BEHIND_THE_DRAW = {"format", "tokenize"}
 STRATA = "strata"
 # Notes that are JSON, and are told elsewhere than among the counts of their stage.
 TOLD_APART = (STRATA, decontaminate.ITEMS_HELD, dedup.PASSAGES)
@@ -74,6 +78,7 @@ class Run:
     alive: np.ndarray = field(init=False)
     steps: list[Step] = field(default_factory=list)
     tokenizer: tokenize.Tokenizer | None = None
+    asking: Asking | None = None
     read_seconds: float = 0.0
 
     def read(self) -> None:
@@ -150,7 +155,9 @@ class Run:
             "label": self._label,
             "score": self._score,
             "bucket": self._bucket,
+            "count": self._count,
             "sample": self._sample,
+            "format": self._marked,
             "tokenize": self._tokenize,
         }
         self._paths = kept_decisions(recipe, self.shards, self.data, self.cache, self.tokenizer)
@@ -158,16 +165,53 @@ class Run:
             self._paths["tokenize"].unlink(missing_ok=True)
         for name, path in self._paths.items():
             alive = self.alive
+            if name in BEHIND_THE_DRAW:
+                self._split()
             self._step(name, path, runs[name])
             if name == "provenance" and (found := self._traces(alive)) is not None:
                 self.marks = provenance.with_traces(self.marks, found)
             if name == until:
                 break
+        if not BEHIND_THE_DRAW & {*self._paths}:
+            self._split()
         cache.prune(decisions_folder(self.cache))
 
-    def in_order(self) -> np.ndarray:
-        """The rows still in, by place: the keyed hash of their content, a shuffle that no other row can change."""
-        return sample.order(self.rows.table, self.alive, self.recipe.seed, threads=self.threads)
+    def splits(self) -> dict[str, np.ndarray]:
+        """The rows still in, by place: the keyed hash of their content, a shuffle that no other row can change.
+
+        The validation split is the last of the rows that were drawn. One that gives no document goes from its split,
+        and none comes for it: what stands before others as a demonstration is not held out afterwards.
+        """
+        stays = np.zeros(len(self.rows), bool)
+        stays[self.alive] = True
+        left = {name: rows[stays[rows]] for name, rows in self._splits.items()}
+        return {name: rows for name, rows in left.items() if name == "train" or len(rows)}
+
+    def _split(self) -> None:
+        """Splits the rows that were drawn, and finds out which may stand before others as demonstrations."""
+        order = sample.order(self.rows.table, self.alive, self.recipe.seed, threads=self.threads)
+        train = len(order) - round(len(order) * self.recipe.validation_fraction)
+        self._splits = {"train": order[:train], "validation": order[train:]}
+        # Rows of the training split only, and none in which an evaluation item was found.
+        found = self.contamination()
+        contaminated = np.empty(0, np.uint32) if found is None else found["row"].to_numpy()
+        self.asking = self._asking(order[:train][~np.isin(order[:train], contaminated)])
+
+    def _asking(self, shown: np.ndarray) -> Asking | None:
+        spec, pools = self.recipe.format, formatting.load_pools(self.recipe.format)
+        demonstrations = (spec.demonstrations, shown) if spec.demonstrations else None
+        return Asking(self.rows, pools, self.recipe.seed, demonstrations, threads=self.threads) if pools else None
+
+    def prepare(self, asking: Asking | None, *, count: bool = True) -> formatting.Prepare:
+        """What puts rows in the words that the mixture has."""
+        merge, conversations = self.recipe.clean.turns == "merge", self.recipe.format.conversations
+        return partial(formatting.prepare, self.rows, asking, conversations, merge, count)
+
+    def _in_other_words(self, asking: Asking | None) -> formatting.Prepare | None:
+        """The same for stages that read rows before they are written; None where rows keep the store's words."""
+        if asking is None and not self.recipe.format.conversations and self.recipe.clean.turns != "merge":
+            return None
+        return self.prepare(asking, count=False)
 
     def _step(self, name: str, path: Path, run: Callable[[np.ndarray], Decisions]) -> None:
         started = time.perf_counter()
@@ -208,7 +252,10 @@ class Run:
         return traces.Found.of(found, actions)
 
     def _clean(self, alive: np.ndarray) -> Decisions:
-        return clean.run(self.rows.table, alive, self.recipe.clean, **self._watch())
+        spec, template = self.recipe.clean, formatting.template_of(self.recipe.format)
+        cleaned = clean.run(self.rows.table, alive, spec, **self._watch())
+        rest = turns.run(self.rows.table, cleaned.kept(alive), spec.turns, template, threads=self.threads)
+        return Decisions.join([cleaned, rest])
 
     def _dedup(self, alive: np.ndarray) -> Decisions:
         return dedup.run(self.rows.table, alive, self.recipe.dedup, **self._watch())
@@ -252,7 +299,20 @@ class Run:
 
     def _tokenize(self, alive: np.ndarray) -> Decisions:
         assert self.tokenizer is not None
-        return tokenize.run(self.rows.table, alive, self.tokenizer, self._documents(), **self._watch())
+        prepare = self._in_other_words(self.asking)
+        return tokenize.run(self.rows.table, alive, self.tokenizer, prepare, self._documents(), **self._watch())
+
+    def _count(self, alive: np.ndarray) -> Decisions:
+        assert self.tokenizer is not None
+        prepare = self._in_other_words(self._asking(np.empty(0, np.uint32)))
+        return token_quotas.count(self.rows.table, alive, self.tokenizer, prepare, **self._watch())
+
+    def _marked(self, alive: np.ndarray) -> Decisions:
+        handling, template = self.recipe.format.marks, formatting.template_of(self.recipe.format)
+        assert handling is not None
+        assert template is not None
+        prepare = self._in_other_words(self.asking)
+        return formatting.marked(self.rows.table, alive, template, handling, prepare, **self._watch())
 
     def _documents(self) -> Path:
         return self._paths["tokenize"].with_suffix(".documents.arrow")
@@ -294,6 +354,7 @@ class Run:
                 "name": step.name,
                 "by": step.by,
                 "per": step.per,
+                "unit": "rows" if step.tokens is None else "tokens",
                 "strata": [one for one in strata if one["step"] == number],
             }
             for number, step in enumerate(self.recipe.sample, 1)
@@ -316,56 +377,6 @@ class Run:
 
     def _watch(self) -> dict[str, Any]:
         return {"threads": self.threads, "progress": self.progress.advance}
-
-
-def kept_decisions(
-    recipe: Recipe,
-    shards: list[readers.Shard],
-    data: Path,
-    folder: Path,
-    tokenizer: tokenize.Tokenizer | None = None,
-) -> dict[str, Path]:
-    """By choosing stage, where the cache `folder` keeps its decisions: under the hash of all that they depend on."""
-    more: dict[str, Any] = {
-        "select": select.task_files(recipe.select, data),
-        "provenance": [
-            registry().model_dump(mode="json"),
-            *(source.model_dump(mode="json") for source in recipe.sources),
-            *(
-                rule.model_dump(mode="json")
-                for rule in chosen(recipe.provenance.actions() if recipe.provenance else [])
-            ),
-        ],
-        "clean": None,
-        "dedup": [source.name for source in recipe.sources],
-        "decontaminate": [
-            evaluation_sets.state(one) for one in evaluation_sets.find_all(recipe.decontaminate, data)[0]
-        ],
-        "score": [recipe.seed, score.identity(recipe.score, folder)] if recipe.score else None,
-        "label": label.known_labels(recipe.label, data) if recipe.label else None,
-        "bucket": None,
-        "sample": recipe.seed,
-        "tokenize": tokenizer.key() if tokenizer else None,
-    }
-    key = cache.key_of(DECISIONS_VERSION, [shard.path.name for shard in shards])
-    paths = {}
-    for name in recipe.stages():
-        if name in more:
-            part = recipe.score.beside_answerer() if name == "score" and recipe.score else _json(getattr(recipe, name))
-            key = cache.key_of(key, name, part, more[name])
-            paths[name] = decisions_folder(folder) / f"{key}.arrow"
-    return paths
-
-
-def decisions_folder(folder: Path) -> Path:
-    """Where in a cache folder decisions lie."""
-    return folder / "decisions"
-
-
-def _json(spec: Any) -> Any:
-    if isinstance(spec, list):
-        return [_json(item) for item in spec]
-    return spec.model_dump(mode="json")
 
 
 def quarantine_reasons(shards: list[readers.Shard]) -> Mapping[str, int]:

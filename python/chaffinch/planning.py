@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from chaffinch import readers, score
+from chaffinch.keys import kept_decisions
 from chaffinch.output import WORK
-from chaffinch.pipeline import Run, check_names, kept_decisions
+from chaffinch.pipeline import Run, check_names
 from chaffinch.progress import NoProgress
 from chaffinch.recipe.load import load_recipe
 from chaffinch.recipe.model import Recipe
@@ -98,7 +99,7 @@ def plan(
     decided: list[str] = []
     questions = None
     if folder and len(found) == sum(source.files for source in planned):
-        tokenizer = tokenize.prepare(resolved.tokenize, resolved.format.template) if resolved.tokenize else None
+        tokenizer = tokenize.prepare(resolved.tokenize, resolved.format) if resolved.tokenize else None
         kept = kept_decisions(resolved, found, Path(data), folder, tokenizer)
         decided = [stage for stage, path in kept.items() if path.is_file()]
         questions = _questions(resolved, Path(data), folder, decided)

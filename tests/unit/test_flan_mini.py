@@ -187,13 +187,6 @@ def test_pools_that_mean_nothing_are_refused(tmp_path, pool, why):
         small(tmp_path, pool, [{"instruction": "i", "output": "o"}])
 
 
-@pytest.mark.parametrize("spec", [{"conversations": True}, {"pools": [{"file": "flan-cot", "sources": "s"}]}])
-def test_tokens_are_not_made_of_other_words_than_are_written(spec):
-    values = {"name": "m", "sources": [{"name": "s", "files": "f"}], "format": spec, "tokenize": {"tokenizer": "t"}}
-    with pytest.raises(ValueError, match="puts them in other words"):
-        Recipe.model_validate(values)
-
-
 def test_demonstrations_need_pools():
     values = {"name": "m", "sources": [{"name": "s", "files": "f"}], "format": {"demonstrations": {}}}
     with pytest.raises(ValueError, match="there are none"):

@@ -31,7 +31,7 @@ def build(data: Path, out: Path, tokenize: dict[str, Any] | None, **more: Any) -
 
 
 def test_every_row_is_written_or_told_of(data: Path, tmp_path: Path) -> None:
-    result = build(data, tmp_path / "out", {"max_length": 60, "marks": "refuse"})
+    result = build(data, tmp_path / "out", {"max_length": 60}, format={"marks": "refuse"})
     table = result.table
     stage = next(one for one in result.summary["stages"] if one["stage"] == "tokenize")
     assert stage["rows_in"] == ROWS + 1

@@ -14,6 +14,7 @@ from chaffinch.output import PACKS, TRAINER
 from chaffinch.packing import outputs, write_places
 from chaffinch.progress import Progress
 from chaffinch.recipe.model import PACKED, TOKENISED, Recipe
+from chaffinch.stages.format import Prepare
 from chaffinch.stages.tokenize import Documents
 from chaffinch.stages.write import Written
 from chaffinch.store import Rows
@@ -28,6 +29,7 @@ def hand_over(
     splits: Mapping[str, Numbers],
     documents: Documents | None,
     *,
+    prepare: Prepare,
     threads: int,
     progress: Progress,
 ) -> dict[str, Any]:
@@ -39,6 +41,7 @@ def hand_over(
         rows: the store.
         splits: split name -> row numbers in output order.
         documents: them as tokens, for the trainers that take tokens.
+        prepare: what puts rows in the words of the mixture.
         threads: files written at the same time.
         progress: told how far it is.
 
@@ -57,7 +60,7 @@ def hand_over(
             def advance(units: int, base: int = base) -> None:
                 progress.advance(base + units)
 
-            written.append(write_text(trainer, folder, split, rows, numbers, advance=advance))
+            written.append(write_text(trainer, folder, split, rows, numbers, prepare, advance=advance))
             done += len(numbers)
         progress.finish(done, 0)
         return {"trainer_outputs": outputs(written, folder)}

@@ -8,17 +8,24 @@ from typing import Any
 import numpy as np
 
 from chaffinch.errors import DataError
+from chaffinch.stages.format import TEXTS, Prepare
 from chaffinch.stages.write import BATCH, Written, file_name
 from chaffinch.store import Rows
 
-COLUMNS = ["instruction", "input", "references", "messages"]
 Turns = list[dict[str, str]]
 _SHAREGPT = {"user": "human", "assistant": "gpt", "tool_call": "function_call", "tool": "observation"}
 _OPENAI = {"tool_call": "assistant"}
 
 
 def write_text(
-    form: str, folder: Path, split: str, rows: Rows, numbers: np.ndarray, *, advance: Callable[[int], object]
+    form: str,
+    folder: Path,
+    split: str,
+    rows: Rows,
+    numbers: np.ndarray,
+    prepare: Prepare,
+    *,
+    advance: Callable[[int], object],
 ) -> Written:
     """Writes rows as one file of JSON lines.
 
@@ -32,6 +39,7 @@ def write_text(
         split: its name.
         rows: the store.
         numbers: row numbers, in the order in which they are written.
+        prepare: what puts them in the words of the mixture.
         advance: called with the rows written so far.
 
     Raises:
@@ -43,7 +51,8 @@ def write_text(
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for start in range(0, len(numbers), BATCH):
             part = numbers[start : start + BATCH]
-            for number, row in zip(part.tolist(), rows.gather(part, COLUMNS).to_pylist(), strict=True):
+            texts = prepare(part, rows.gather(part, TEXTS))[0]
+            for number, row in zip(part.tolist(), texts.to_pylist(), strict=True):
                 try:
                     file.write(json.dumps(of_row(row), ensure_ascii=False) + "\n")
                 except _NoAlpacaError as error:

@@ -166,10 +166,15 @@ class Asking:
             Circle(rows, demonstrations[1], demonstrations[0], seed, threads=threads) if demonstrations else None
         )
         self.counts = Counts()
+        self._counted = np.zeros(len(rows), bool)
         self._lock = Lock()
 
-    def __call__(self, part: Numbers) -> dict[str, list[Any]]:
+    def __call__(self, part: Numbers, *, count: bool = True) -> dict[str, list[Any]]:
         """How the rows `part` are asked.
+
+        Args:
+            part: row numbers; of those that were counted before, none is counted again.
+            count: whether to count them.
 
         Returns:
             Columns instruction and response (None where a row keeps its own text), template (None there, too) and
@@ -187,13 +192,14 @@ class Asking:
             name: [None] * len(part) for name in ("instruction", "response", "template", "demonstrations")
         }
         counts = Counts()
+        new = self._first_seen(part) if count else np.zeros(len(part), bool)
         for at, use in enumerate(uses):
             columns["demonstrations"][at] = []
             if use is None:
                 continue
             found = self._ask(given, at, use, orders[use][at])
             if found is None:
-                counts.unfit[self._names[use]] += 1
+                counts.unfit[self._names[use]] += int(new[at])
                 continue
             way, asked = found
             number, rows = picks[at]
@@ -202,12 +208,21 @@ class Asking:
             columns["response"][at] = asked.response
             columns["template"][at] = way.name
             columns["demonstrations"][at] = [int(others[one]) for one in used]
-            counts.templates[way.name] += 1
-            counts.demonstrations[len(used)] += 1
+            counts.templates[way.name] += int(new[at])
+            counts.demonstrations[len(used)] += int(new[at])
         with self._lock:
             for name in ("templates", "demonstrations", "unfit"):
-                getattr(self.counts, name).update(getattr(counts, name))
+                # Adding leaves out what was counted 0 times.
+                setattr(self.counts, name, getattr(self.counts, name) + getattr(counts, name))
         return columns
+
+    def _first_seen(self, part: Numbers) -> np.ndarray:
+        """Which are counted: each row once, however many documents it gives."""
+        with self._lock:
+            new = ~self._counted[part]
+            new &= np.concatenate([[True], part[1:] != part[:-1]])[: len(part)]
+            self._counted[part] = True
+        return new
 
     def _use(self, source: str, task: str) -> int | None:
         """Which use is the first to name a source and task."""

@@ -66,8 +66,18 @@ class Limits(Strict):
     max_references: StrictInt | None = Field(default=None, ge=1)
 
 
+Turns = Literal["drop", "merge", "refuse"]
+
+
 class Clean(Strict):
     """What no row may be. The first rule that a row breaks is its reason."""
+
+    turns: Turns = Field(
+        default="drop",
+        description="of conversations with an empty turn, or whose roles or order the template cannot write: they go;"
+        " or they are mended (empty turns left out, turns in a row by one speaker joined, answers before the first"
+        " question left out) and go where that does not help; or the build stops",
+    )
 
     empty_prompt: Literal["remove", "keep"] = "remove"
     empty_response: Literal["remove", "keep"] = "remove"

@@ -1,11 +1,13 @@
 """What a recipe says about the text a model is trained on, and what files of templates may say."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, StrictBool, field_validator, model_validator
 
 from chaffinch.recipe.source import Strict, Texts
+
+Handling = Literal["keep", "escape", "refuse"]
 
 FIELD = re.compile(r"\{\{|\}\}|\{([A-Za-z_][\w.-]*)\}|[{}]")
 
@@ -54,6 +56,11 @@ class Format(Strict):
     demonstrations: Demonstrations | None = None
     conversations: StrictBool = Field(
         default=False, description="write every row as `messages`, so that the template's turns are what it is put in"
+    )
+    marks: Handling | None = Field(
+        default=None,
+        description="what becomes of text that holds the template's marks; by default it stays, and is counted only"
+        " where tokens are made",
     )
 
     @model_validator(mode="after")

@@ -128,13 +128,21 @@ class Recipe(Strict):
         return self
 
     @model_validator(mode="after")
-    def _tokens_are_of_what_is_written(self) -> "Recipe":
-        if (self.tokenize or self.write.trainer) and (self.format.pools or self.format.conversations):
+    def _tokens_can_be_counted(self) -> "Recipe":
+        if not self.counts_tokens():
+            return self
+        if self.tokenize is None:
+            raise ValueError("sample.tokens: nothing says what a token is\nhint: add tokenize: {tokenizer: ...}")
+        if self.format.demonstrations is not None:
             raise ValueError(
-                "`tokenize:` and `write.trainer:` read rows as sources have them; `format:` puts them in other words\n"
-                "hint: build without them, and make tokens of the finished mixture with cf.tokenize"
+                "sample.tokens: which rows stand before a row is known once rows are drawn, and so is its length\n"
+                "hint: ask for rows, or leave `format.demonstrations:` out"
             )
         return self
+
+    def counts_tokens(self) -> bool:
+        """Whether a step of `sample` asks for tokens."""
+        return any(step.tokens is not None for step in self.sample)
 
     def stages(self) -> list[str]:
         """The stages that a build runs, in order."""
@@ -147,6 +155,7 @@ class Recipe(Strict):
             "label": self.label is not None,
             "score": self.score is not None,
             "bucket": self.bucket is not None,
+            "count": self.counts_tokens(),
             "sample": bool(self.sample),
         }
         return [

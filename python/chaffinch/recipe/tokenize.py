@@ -8,7 +8,6 @@ from chaffinch.recipe.source import Strict
 
 TooLong = Literal["drop", "truncate", "split"]
 TrainOn = Literal["responses", "all"]
-Handling = Literal["keep", "escape", "refuse"]
 
 
 class Tokenize(Strict):
@@ -18,7 +17,6 @@ class Tokenize(Strict):
     max_length: int = Field(default=2048, ge=2, lt=2**31, description="tokens of a document, at most")
     too_long: TooLong = Field(default="drop", description="what becomes of longer ones")
     train_on: TrainOn = Field(default="responses", description="what has labels")
-    marks: Handling = Field(default="keep", description="what becomes of text that holds the template's marks")
     add_bos: bool | None = Field(
         default=None, description="begin every document with it; by default as the tokenizer does"
     )

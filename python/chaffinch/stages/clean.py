@@ -101,7 +101,8 @@ def _rules(spec: Clean, names: list[str]) -> tuple[list[str], list[Rule]]:
 
     if spec.empty_response == "remove":
         add("no assistant turn", "no assistant turn")
-        add("empty assistant turn", "empty assistant turn")
+        if spec.turns != "merge":
+            add("empty assistant turn", "empty assistant turn")
     if spec.empty_prompt == "remove":
         add("empty prompt", "blank", "prompt")
     if spec.empty_response == "remove":

@@ -1,6 +1,7 @@
 """Rows to the prompt and the response that a model is trained on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,24 @@ import yaml
 from pydantic import ValidationError
 
 from chaffinch import _core
-from chaffinch.decisions import Rows
+from chaffinch.columns import to_numpy
+from chaffinch.conversations import mended
+from chaffinch.decisions import Decisions, Rows
 from chaffinch.errors import RecipeError
 from chaffinch.pools import files
 from chaffinch.pools.asking import Asking
-from chaffinch.recipe.format import Format, Pool, PoolUse, Template
+from chaffinch.recipe.format import OWN, Format, Handling, Pool, PoolUse, Template
 from chaffinch.recipe.load import read_yaml
 from chaffinch.store import Rows as Store
 
+BATCH = 16_384
+# What of the store a template writes.
+TEXTS = ["instruction", "input", "references", "messages"]
+# From row numbers and their texts to the texts as the mixture has them, and further columns of it.
+Prepare = Callable[[Rows, pa.Table], tuple[pa.Table, dict[str, Any]]]
+_ZERO_WIDTH_SPACE = "\u200b"
+# The code of `_core.examine` for a row whose own text holds a mark.
+MARKED = 4
 _TEXT = pa.large_string()
 
 
@@ -62,6 +73,15 @@ def load_template(name: str) -> Template:
     return template
 
 
+def template_of(spec: Format) -> Template | None:
+    """The template that a recipe names; None for a tokenizer's own.
+
+    Raises:
+        RecipeError, OSError: see `load_template`.
+    """
+    return None if spec.template == OWN else load_template(spec.template)
+
+
 def load_pools(spec: Format) -> list[tuple[PoolUse, Pool]]:
     """The pools that a recipe names, each file read once.
 
@@ -73,14 +93,16 @@ def load_pools(spec: Format) -> list[tuple[PoolUse, Pool]]:
 
 
 def prepare(
-    rows: Store, asking: Asking | None, conversations: bool, part: Rows, batch: pa.Table
+    rows: Store, asking: Asking | None, conversations: bool, merge: bool, count: bool, part: Rows, batch: pa.Table
 ) -> tuple[pa.Table, dict[str, Any]]:
-    """Puts some rows in the words of their pools, and makes conversations of them.
+    """Mends conversations, puts some rows in the words of their pools, and makes conversations of them.
 
     Args:
         rows: the store.
         asking: the recipe's pools; None when it has none.
         conversations: whether every row gets messages.
+        merge: whether conversations are mended (`conversations.mend`).
+        count: whether `asking` counts these rows.
         part: row numbers.
         batch: the store's text columns of these rows.
 
@@ -90,13 +112,15 @@ def prepare(
         stand before it).
     """
     columns: dict[str, Any] = {}
+    if merge:
+        batch = mended(batch)
     if asking is not None:
-        batch, columns = _ask(rows, asking, part, batch)
+        batch, columns = _ask(rows, asking, count, part, batch)
     return (_as_conversations(batch) if conversations else batch), columns
 
 
-def _ask(rows: Store, asking: Asking, part: Rows, batch: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
-    found = asking(part)
+def _ask(rows: Store, asking: Asking, count: bool, part: Rows, batch: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
+    found = asking(part, count=count)
     put = pa.array([one is not None for one in found["template"]])
     references = [
         kept if one is None else [one, *(kept[1:] if kept[:1] == [one] else [])]
@@ -145,11 +169,60 @@ def _one(column: Any) -> Any:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
+def marks_of(texts: list[str], handling: Handling) -> dict[str, Any]:
+    """Marks as the extension reads them: escaped, a zero-width space stands behind their first character."""
+    return {"texts": texts, "handling": handling, "filler": _ZERO_WIDTH_SPACE}
+
+
+def marked(
+    rows: pa.Table,
+    alive: Rows,
+    template: Template,
+    handling: Handling,
+    prepare: Prepare | None,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Decisions:
+    """Counts the rows whose own text holds a mark of the template, and removes them where the recipe refuses them.
+
+    Args:
+        rows: the store's table.
+        alive: the rows still in, increasing.
+        template: what writes them.
+        handling: what the recipe says.
+        prepare: how they are put in other words before; None when they are not.
+        threads: default all cores.
+        progress: called with the rows done so far.
+    """
+    marks, found = marks_of(template.marks, "keep"), [np.empty(0, np.uint32)]
+    for start in range(0, len(alive), BATCH):
+        part = alive[start : start + BATCH]
+        batch, chosen = texts_of(rows, part, prepare)
+        codes = to_numpy(_core.examine(batch, pa.array(chosen), plain(template), marks, threads=threads))
+        found.append(part[codes == MARKED])
+        if progress is not None:
+            progress(start + len(part))
+    row = np.concatenate(found)
+    decisions = Decisions.because("template_mark", row) if handling == "refuse" else Decisions.none()
+    return replace(decisions, notes={"rows with marks": len(row)})
+
+
+def texts_of(rows: pa.Table, part: Rows, prepare: Prepare | None) -> tuple[pa.Table, Rows]:
+    """Where the texts of the rows `part` lie: a table, and the numbers of the rows in it."""
+    texts = rows.select(TEXTS)
+    if prepare is None:
+        return texts, part
+    batch = pa.table(_core.gather(texts, pa.array(part)))
+    return prepare(part, batch)[0].select(TEXTS), np.arange(len(part), dtype=np.uint32)
+
+
 def run(
     rows: pa.Table,
     chosen: Rows,
     template: Template,
     *,
+    escape: bool = False,
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> pa.Table:
@@ -162,6 +235,7 @@ def run(
         rows: the store's table.
         chosen: the row numbers to render, in any order.
         template: how.
+        escape: whether marks of the template in the rows' own text are escaped.
         threads: default all cores.
         progress: called with the rows done so far.
 
@@ -174,9 +248,10 @@ def run(
     """
     return pa.table(
         _core.render(
-            rows.select(["instruction", "input", "references", "messages"]),
+            rows.select(TEXTS),
             pa.array(chosen),
             plain(template),
+            marks_of(template.marks, "escape" if escape else "keep"),
             threads=threads,
             progress=progress,
         )

@@ -13,8 +13,8 @@ from chaffinch.decisions import Decisions, Rows
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.recipe.clean import Limits
 from chaffinch.recipe.sample import Method, Sample, Shortfall
-from chaffinch.stages import bounds
-from chaffinch.stages.strata import NO_VALUE, first_shuffled, strata
+from chaffinch.stages import bounds, token_quotas
+from chaffinch.stages.strata import NO_VALUE, first_shuffled, matching, strata, summed
 
 
 def allocate(
@@ -191,7 +191,8 @@ def run(
     """Draws rows, step by step.
 
     Args:
-        rows: the store's table; a step's `by` and `where` may name any of its text columns.
+        rows: the store's table; a step's `by` and `where` may name any of its text columns, and its column `tokens` is
+            what `tokens` are counted in.
         alive: the rows still in, increasing.
         spec: the recipe's steps; a later one sees what the earlier ones left.
         seed: the recipe's seed.
@@ -251,16 +252,19 @@ def _draw(
     missing = [name for name in [*step.by, *step.per, *step.where] if name not in rows.column_names]
     if missing:
         raise RecipeError(f"{where}: no column {missing[0]!r}\nhint: choose from {', '.join(rows.column_names)}")
-    rows_in = _matching(rows, alive, step.where, threads)
+    rows_in = matching(rows, alive, step.where, threads)
     found = strata(rows, step.by, step.per, where, threads)
     code = found.codes[rows_in]
     counts = np.bincount(code, minlength=len(found.labels))
+    # What quotas are in: rows, or the tokens of each.
+    units = None if step.tokens is None else token_quotas.of(rows)
+    there = counts if units is None else token_quotas.sums(code, units[rows_in], len(found.labels))
     quota = np.zeros(len(found.labels), np.int64)
     is_wanted = np.zeros(len(found.labels), bool)
-    reports: list[pa.Table] = []
+    reports: list[tuple[pa.Table, dict[str, int]]] = []
     # Without `per` there is one group; it is there even when no row is.
     for within, members in (found.groups if step.per else {"": [*range(len(found.labels))]}).items():
-        present = {found.labels[at]: int(counts[at]) for at in members if counts[at] > 0}
+        present = {found.labels[at]: int(there[at]) for at in members if counts[at] > 0}
         if step.per and not present:
             continue
         wanted, untouched = _wanted(step, present, where)
@@ -272,24 +276,29 @@ def _draw(
         taken = _taken(report)
         for at in members:
             label = found.labels[at]
-            quota[at] = counts[at] if label in untouched else taken.get(label, 0)
+            quota[at] = there[at] + (units is not None) if label in untouched else taken.get(label, 0)
             is_wanted[at] = label in wanted
-        reports.append(report)
+        reports.append((report, {found.labels[at]: at for at in members}))
     if step.order == "cpython":
         chosen = first_shuffled(rows_in, code, quota, _seed(seed))
     else:
-        picks = _core.select(
-            pa.array(code),
-            pa.array(quota.astype(np.uint64)),
-            seed=_seed(seed),
-            available=pa.array(counts.astype(np.uint64)),
-            rows=pa.array(rows_in),
-            keys=rows["content_hash"],
-            identity=rows["row_hash"],
-            threads=threads,
-            progress=progress,
+        picks = pa.table(
+            _core.select(
+                pa.array(code),
+                pa.array((quota if units is None else counts).astype(np.uint64)),
+                seed=_seed(seed),
+                available=pa.array(counts.astype(np.uint64)),
+                rows=pa.array(rows_in),
+                keys=rows["content_hash"],
+                identity=rows["row_hash"],
+                threads=threads,
+                progress=progress,
+            )
         )
-        chosen = to_numpy(pa.table(picks)["row"])
+        chosen = to_numpy(picks["row"])
+        if units is not None:
+            chosen, used = token_quotas.within(chosen, to_numpy(picks["stratum"]), units[chosen], quota)
+            reports = [(_with_taken(report, used, places), places) for report, places in reports]
     drawn = np.zeros(len(rows), bool)
     drawn[chosen] = True
     goes = ~drawn[rows_in]
@@ -297,30 +306,19 @@ def _draw(
     decisions = Decisions(rows_in[goes], reason, ["over quota", "stratum not wanted"])
     if limits is not None and step.limits != Limits():
         decisions = Decisions.join([decisions, limits(rows, rows_in[~goes & is_wanted[code]], step.limits)])
-    return decisions, _summed(reports)
+    return decisions, summed([report for report, _ in reports] or [allocate({}, counts={})])
 
 
-def _summed(reports: list[pa.Table]) -> pa.Table:
-    """One line for each stratum: the sums over what the step was done within."""
-    if len(reports) == 1:
-        return reports[0]
-    names = ["available", "asked", "taken", "shortfall"]
-    sums = pa.concat_tables([*reports, allocate({}, counts={})]).group_by("stratum", use_threads=False)
-    table = sums.aggregate([(name, "sum") for name in names]).sort_by("stratum")
-    return table.rename_columns(["stratum", *names])
-
-
-def _matching(rows: pa.Table, alive: Rows, where: Mapping[str, Sequence[str]], threads: int | None) -> Rows:
-    for column, values in where.items():
-        codes, tuples, _ = _core.factorize(rows.select([column]), threads=threads)
-        fits = np.array([label in values for label in pa.table(tuples)[column].to_pylist()], bool)
-        alive = alive[fits[to_numpy(codes)[alive]]] if len(alive) else alive
-    return alive
+def _with_taken(report: pa.Table, used: Any, places: Mapping[str, int]) -> pa.Table:
+    """The report with the tokens of the rows that were taken."""
+    taken = [int(used[places[label]]) if label in places else 0 for label in report["stratum"].to_pylist()]
+    return report.set_column(report.schema.get_field_index("taken"), "taken", pa.array(taken, pa.uint64()))
 
 
 def _wanted(step: Sample, present: Mapping[str, int], where: str) -> tuple[set[str], set[str]]:
     """The strata that the step decides about, and those it passes over."""
-    named = step.rows or step.weights or (step.fraction if isinstance(step.fraction, dict) else None)
+    either = (step.rows, step.weights, step.fraction, step.tokens)
+    named = next((one for one in either if isinstance(one, dict) and one), None)
     if named is None:
         return set(present), set()
     others = sorted(set(present) - set(named))
@@ -333,8 +331,9 @@ def _wanted(step: Sample, present: Mapping[str, int], where: str) -> tuple[set[s
 
 
 def _quotas(step: Sample, present: Mapping[str, int]) -> pa.Table:
-    if step.rows is not None:
-        counts = {label: rows for label, rows in step.rows.items() if label in present}
+    each = step.tokens if isinstance(step.tokens, dict) else step.rows
+    if each is not None:
+        counts = {label: asked for label, asked in each.items() if label in present}
         return allocate(present, counts=counts, shortfall=step.shortfall)
     if step.rows_each is not None:
         return allocate(present, counts=dict.fromkeys(present, step.rows_each), shortfall=step.shortfall)
@@ -348,7 +347,7 @@ def _quotas(step: Sample, present: Mapping[str, int]) -> pa.Table:
         return allocate(present, fraction=step.fraction, shortfall=step.shortfall)
     return allocate(
         present,
-        rows=step.total,
+        rows=step.tokens if isinstance(step.tokens, int) else step.total,
         method=step.method,
         cap=step.cap,
         temperature=step.temperature,

@@ -2,6 +2,7 @@
 
 import random
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,3 +73,22 @@ def first_shuffled(rows: Rows, code: npt.NDArray[np.uint32], quota: npt.NDArray[
         generator.shuffle(shuffled)
         drawn += shuffled[:wanted]
     return np.array(drawn, np.uint32)
+
+
+def matching(rows: pa.Table, alive: Rows, where: Mapping[str, Sequence[str]], threads: int | None) -> Rows:
+    """The rows of `alive` that have, in each column of `where`, one of its values."""
+    for column, values in where.items():
+        codes, tuples, _ = _core.factorize(rows.select([column]), threads=threads)
+        fits = np.array([label in values for label in pa.table(tuples)[column].to_pylist()], bool)
+        alive = alive[fits[to_numpy(codes)[alive]]] if len(alive) else alive
+    return alive
+
+
+def summed(reports: list[pa.Table]) -> pa.Table:
+    """One line for each stratum: the sums over what a step was done within."""
+    if len(reports) == 1:
+        return reports[0]
+    names = ["available", "asked", "taken", "shortfall"]
+    sums = pa.concat_tables(reports).group_by("stratum", use_threads=False)
+    table = sums.aggregate([(name, "sum") for name in names]).sort_by("stratum")
+    return table.rename_columns(["stratum", *names])

@@ -22,12 +22,12 @@ from chaffinch.decisions import Decisions
 from chaffinch.decisions import Rows as Numbers
 from chaffinch.errors import RecipeError
 from chaffinch.handover.documents import Documents as Tokens
-from chaffinch.recipe.format import OWN, Template
-from chaffinch.recipe.tokenize import Handling, Tokenize, TooLong, TrainOn
+from chaffinch.recipe.format import OWN, Format, Handling, Template
+from chaffinch.recipe.tokenize import Tokenize, TooLong, TrainOn
 from chaffinch.stages import format as formatting
+from chaffinch.stages.format import BATCH, Prepare
 from chaffinch.tokenizer_files import TokenizerFiles, load_tokenizer, marks_of
 
-BATCH = 16_384
 REASONS = ["unknown_role", "turn_order", "no_label", "template_mark", "control_token", "too_long", "no_label_left"]
 _ITEM = pa.list_(pa.field("item", pa.int32(), nullable=False))
 SCHEMA = pa.schema(
@@ -39,8 +39,6 @@ SCHEMA = pa.schema(
     ]
 )
 DROPPED = pa.schema([pa.field("row", pa.uint32(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
-_ZERO_WIDTH_SPACE = "\u200b"
-_TEXTS = ["instruction", "input", "references", "messages"]
 
 
 class Batch(NamedTuple):
@@ -71,14 +69,17 @@ class Tokenizer:
         spec: what a recipe says.
         files: the tokenizer.
         template: a template, or None for the tokenizer's own.
+        marks: what becomes of text that holds a mark of the template or a special token.
 
     Raises:
         RecipeError: the template needs a mark that the tokenizer does not have, or the tokenizer has no template.
         DataError: the `tokenizers` library does not read the file.
     """
 
-    def __init__(self, spec: Tokenize, files: TokenizerFiles, template: Template | None) -> None:
-        self.spec, self.files, self.template = spec, files, template
+    def __init__(
+        self, spec: Tokenize, files: TokenizerFiles, template: Template | None, marks: Handling = "keep"
+    ) -> None:
+        self.spec, self.files, self.template, self.marks = spec, files, template, marks
         bos, eos = marks_of(files, spec.bos, spec.eos)
         written: list[str] = []
         if template is None:
@@ -116,25 +117,39 @@ class Tokenizer:
 
     def key(self) -> list[Any]:
         """What the documents depend on besides rows and recipe."""
-        return [self.files.key(), self.template.model_dump(mode="json") if self.template else None]
+        return [self.files.key(), self.template.model_dump(mode="json") if self.template else None, self.marks]
 
-    def batches(self, rows: pa.Table, chosen: Numbers, *, threads: int | None, progress: Any = None) -> Iterator[Batch]:
-        """The documents of the rows `chosen` of a table of the store's texts, some rows at a time."""
-        texts = rows.select(_TEXTS)
+    def batches(
+        self,
+        rows: pa.Table,
+        chosen: Numbers,
+        prepare: Prepare | None = None,
+        *,
+        threads: int | None = None,
+        progress: Any = None,
+    ) -> Iterator[Batch]:
+        """The documents of the rows `chosen` of a table of the store's texts, some rows at a time.
+
+        With `prepare` they are put in other words before.
+        """
         write = self._by_template if self.template else self._by_itself
         for start in range(0, len(chosen), BATCH):
 
             def advance(done: int, start: int = start) -> None:
                 progress(start + done)
 
-            some = chosen[start : start + BATCH]
+            part = chosen[start : start + BATCH]
+            texts, some = formatting.texts_of(rows, part, prepare)
             kept, dropped, marked, cut = write(texts, some, {"threads": threads, "progress": progress and advance})
-            yield Batch(pa.table(kept).cast(SCHEMA), pa.table(dropped).cast(DROPPED), marked, cut)
+            tables = [pa.table(kept), pa.table(dropped)]
+            if prepare is not None:
+                tables = [_renumbered(one, pa.array(part)) for one in tables]
+            yield Batch(tables[0].cast(SCHEMA), tables[1].cast(DROPPED), marked, cut)
 
     def prompts(self, rows: pa.Table, chosen: Numbers) -> pa.Table:
         """The columns prompt and response as the tokenizer's own template has them."""
         prompts, responses = [], []
-        for turns in _turns(rows.select(_TEXTS), chosen):
+        for turns in _turns(rows.select(formatting.TEXTS), chosen):
             answer = max((at for at, turn in enumerate(turns) if turn["role"] == "assistant"), default=len(turns))
             prompts.append(self.chat.prompt(turns[:answer]))
             responses.append(turns[answer]["content"] if answer < len(turns) else "")
@@ -143,7 +158,7 @@ class Tokenizer:
         )
 
     def _by_template(self, texts: pa.Table, some: Numbers, watch: dict[str, Any]) -> Any:
-        marks = {"texts": self._marks, "handling": self.spec.marks, "filler": _ZERO_WIDTH_SPACE}
+        marks = formatting.marks_of(self._marks, self.marks)
         return _core.tokenize(texts, pa.array(some), self._plain, marks, self._encoder, self._rules, **watch)
 
     def _by_itself(self, texts: pa.Table, some: Numbers, watch: dict[str, Any]) -> Any:
@@ -154,7 +169,7 @@ class Tokenizer:
         marked = self._mark(conversations)
         for row, turns, holds, unclear in zip(some.tolist(), conversations, marked, foreign, strict=True):
             try:
-                if unclear or (holds and self.spec.marks == "refuse"):
+                if unclear or (holds and self.marks == "refuse"):
                     dropped.append((row, "template_mark"))
                 elif not any(turn["role"] == "assistant" for turn in turns):
                     dropped.append((row, "no_label"))
@@ -181,10 +196,9 @@ class Tokenizer:
 
     def _mark(self, conversations: list[Turns]) -> list[bool]:
         """Whether each conversation holds a mark; where marks are kept or escaped, its texts are changed to say so."""
-        keep = self.spec.marks != "escape"
         contents = [turn["content"] for turns in conversations for turn in turns]
-        filler = FILLER if keep else _ZERO_WIDTH_SPACE
-        marks = {"texts": self._marks, "handling": "escape", "filler": filler}
+        marks = formatting.marks_of(self._marks, "escape")
+        marks |= {} if self.marks == "escape" else {"filler": FILLER}
         escaped = pa.table(_core.escape_marks(pa.chunked_array([contents], pa.large_string()), marks))
         texts, found = iter(escaped["text"].to_pylist()), iter(escaped["marked"].to_pylist())
         marked = []
@@ -197,24 +211,22 @@ class Tokenizer:
         return marked
 
 
-def prepare(spec: Tokenize, template: str) -> Tokenizer:
-    """The tokenizer of a recipe.
-
-    Args:
-        spec: what the recipe says.
-        template: a template's name or path, or `tokenizer`.
+def prepare(spec: Tokenize, format_spec: Format) -> Tokenizer:
+    """The tokenizer of a recipe, by its `tokenize` and its `format`.
 
     Raises:
         RecipeError, DataError, OSError: see `Tokenizer`, `load_tokenizer` and `format.load_template`.
     """
-    own = template == OWN
-    return Tokenizer(spec, load_tokenizer(spec.tokenizer), None if own else formatting.load_template(template))
+    template = formatting.template_of(format_spec)
+    return Tokenizer(spec, load_tokenizer(spec.tokenizer), template, format_spec.marks or "keep")
 
 
 def run(
-    rows: pa.Table, alive: Numbers, tokenizer: Tokenizer, path: Path, *, threads: int | None, progress: Any = None
+    rows: pa.Table, alive: Numbers, tokenizer: Tokenizer, prepare: Prepare | None, path: Path, **watch: Any
 ) -> Decisions:
     """Writes the documents of the rows still in to the file `path`, and says which rows give none.
+
+    With `prepare` the rows are put in other words before.
 
     The notes count documents, tokens, those with a label, rows that hold a mark of the template and rows that were cut.
     """
@@ -228,7 +240,7 @@ def run(
             notes[name.replace("_", " ")] = int(notes[name.replace("_", " ")]) + count
 
     with atomic_path(path) as temporary, pa.ipc.new_file(str(temporary), SCHEMA) as writer:
-        for batch in tokenizer.batches(rows, alive, threads=threads, progress=progress):
+        for batch in tokenizer.batches(rows, alive, prepare, **watch):
             writer.write_table(batch.documents)
             dropped.append(batch.dropped)
             learned = sum(
@@ -333,10 +345,10 @@ def tokenize(
         RecipeError: template and tokenizer do not fit.
         DataError, OSError: the tokenizer's file cannot be read.
     """
-    options = {"max_length": max_length, "too_long": too_long, "train_on": train_on, "marks": marks}
+    options = {"max_length": max_length, "too_long": too_long, "train_on": train_on}
     spec = Tokenize.model_validate({"tokenizer": "", "add_bos": add_bos, "bos": bos, "eos": eos, **options})
     files = load_tokenizer(tokenizer)
-    prepared = Tokenizer(spec, files, None if template == OWN else formatting.load_template(template))
+    prepared = Tokenizer(spec, files, None if template == OWN else formatting.load_template(template), marks)
     table = as_rows(rows)
     found = list(prepared.batches(table, np.arange(len(table), dtype=np.uint32), threads=threads, progress=progress))
     dropped = [DROPPED.empty_table(), *(one.dropped for one in found)]

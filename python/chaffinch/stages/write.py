@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from chaffinch import _core
 from chaffinch.cache import key_of
 from chaffinch.recipe.model import Write
+from chaffinch.stages.format import Prepare
 from chaffinch.stages.provenance import Marks
 from chaffinch.stages.tokenize import SCHEMA as TOKENS
 from chaffinch.stages.tokenize import Documents
@@ -75,7 +76,6 @@ def schema_with(added: Iterable[str], *, asked: bool = False, tokenized: bool = 
 
 
 Render = Callable[[pa.Table, np.ndarray], pa.Table]
-Prepare = Callable[[np.ndarray, pa.Table], tuple[pa.Table, dict[str, Any]]]
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ pub enum Test<'a> {
     NoAssistantTurn,
     /// A conversation with an assistant's turn of nothing but white space.
     EmptyAssistantTurn,
+    /// A conversation with a turn of user or assistant of nothing but white space.
+    EmptyTurn,
     /// The column is empty or nothing but white space.
     Blank {
         /// Which column.
@@ -121,6 +123,10 @@ impl<'a> Cleaning<'a> {
                 .turns(row)
                 .iter()
                 .any(|(role, content)| role == "assistant" && is_blank(content)),
+            Test::EmptyTurn => {
+                let speaks = |role: &str| role == "user" || role == "assistant";
+                self.conversations.turns(row).iter().any(|(role, content)| speaks(role) && is_blank(content))
+            }
             Test::Blank { column } => is_blank(self.text(*column, row, texts)),
             Test::Length { column, unit, min, max } => {
                 !(*min..=*max).contains(&unit.count(self.text(*column, row, texts)))

@@ -17,7 +17,7 @@ use crate::{answer, door};
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct RuleSpec {
-    /// `no assistant turn`, `empty assistant turn`, `blank`, `length` or `contains`.
+    /// `no assistant turn`, `empty assistant turn`, `empty turn`, `blank`, `length` or `contains`.
     test: String,
     field: Option<String>,
     unit: Option<String>,
@@ -86,6 +86,7 @@ impl RuleSpec {
         let test = match self.test.as_str() {
             "no assistant turn" => Test::NoAssistantTurn,
             "empty assistant turn" => Test::EmptyAssistantTurn,
+            "empty turn" => Test::EmptyTurn,
             "blank" => Test::Blank { column: column()? },
             "length" => Test::Length {
                 column: column()?,

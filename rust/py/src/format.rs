@@ -1,10 +1,10 @@
 //! Border of `chaffinch_core::format`.
 
 use arrow_array::types::UInt32Type;
-use arrow_array::{LargeStringArray, RecordBatch};
+use arrow_array::{LargeStringArray, RecordBatch, UInt8Array};
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field as ArrowField, Schema};
-use chaffinch_core::format::{self as core, Column, Pattern, Segment, Template};
+use chaffinch_core::format::{self as core, Column, Handling, Marks, Pattern, Refused, Segment, Template};
 use chaffinch_core::text::Texts;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyTable};
@@ -47,20 +47,30 @@ pub(crate) struct TemplateSpec {
     eos: String,
 }
 
-/// The prompts and responses of `rows`: `(prompt, response)`, both `large_string`.
+/// Marks and what becomes of text that holds one.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct MarksSpec {
+    texts: Vec<String>,
+    handling: String,
+    filler: char,
+}
+
+/// The prompts and responses of `rows`: `(prompt, response)`, both `large_string`. Marks are escaped where `marks` says so.
 #[pyfunction]
-#[pyo3(signature = (table, rows, template, *, threads=None, progress=None))]
+#[pyo3(signature = (table, rows, template, marks, *, threads=None, progress=None))]
 #[expect(clippy::needless_pass_by_value, reason = "pyo3 makes them for this call")]
 pub(crate) fn render(
     py: Python<'_>,
     table: PyTable,
     rows: PyArray,
     template: TemplateSpec,
+    marks: MarksSpec,
     threads: Option<usize>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let rows = numbers::<UInt32Type>("rows", rows)?;
-    let template = template.parse()?;
+    let (template, marks) = (template.parse()?, marks.parse()?);
     let schema = Arc::new(Schema::new(
         ["prompt", "response"].map(|name| ArrowField::new(name, DataType::LargeUtf8, false)).to_vec(),
     ));
@@ -68,7 +78,7 @@ pub(crate) fn render(
         let texts = RowTexts::from_python(table)?;
         check_rows(rows.values(), texts.len())?;
         with_rows(&texts, |source| {
-            core::render(&template, &source, rows.values(), BLOCK, control)?
+            core::render(&template, &marks, &source, rows.values(), BLOCK, control)?
                 .into_iter()
                 .map(|(prompt, response)| {
                     let columns = [prompt, response].map(|column| column_of(column).map(answer::array));
@@ -79,6 +89,36 @@ pub(crate) fn render(
         })
     })?;
     PyTable::try_new(batches, schema)
+}
+
+/// For each of `rows` what keeps the template from writing it: 0 nothing, 1 a role, 2 the order of turns, 3 no answer, 4 a mark in its text.
+#[pyfunction]
+#[pyo3(signature = (table, rows, template, marks, *, threads=None, progress=None))]
+#[expect(clippy::needless_pass_by_value, reason = "pyo3 makes them for this call")]
+pub(crate) fn examine(
+    py: Python<'_>,
+    table: PyTable,
+    rows: PyArray,
+    template: TemplateSpec,
+    marks: MarksSpec,
+    threads: Option<usize>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<PyArray> {
+    let rows = numbers::<UInt32Type>("rows", rows)?;
+    let (template, marks) = (template.parse()?, marks.parse()?);
+    let found = door::enter(py, threads, progress, |control| {
+        let texts = RowTexts::from_python(table)?;
+        check_rows(rows.values(), texts.len())?;
+        with_rows(&texts, |source| Ok(core::examine(&template, &marks, &source, rows.values(), control)?))
+    })?;
+    let codes = found.into_iter().map(|refused| match refused {
+        None => 0,
+        Some(Refused::Role(_)) => 1,
+        Some(Refused::Order) => 2,
+        Some(Refused::NoAnswer) => 3,
+        Some(Refused::Mark) => 4,
+    });
+    Ok(PyArray::from_array_ref(answer::array(UInt8Array::from_iter_values(codes))))
 }
 
 /// Calls `work` with the columns that templates write.
@@ -134,5 +174,20 @@ impl TemplateSpec {
             trim: self.trim,
             alternate: self.alternate,
         })
+    }
+}
+
+impl MarksSpec {
+    pub(crate) fn parse(&self) -> Result<Marks> {
+        let handling = match self.handling.as_str() {
+            "keep" => Handling::Keep,
+            "refuse" => Handling::Refuse,
+            "escape" => Handling::Escape,
+            other => {
+                let (value, expected) = (other.to_owned(), "`keep`, `refuse` or `escape`");
+                return Err(chaffinch_core::Error::OutOfRange { name: "marks", value, expected }.into());
+            }
+        };
+        Ok(Marks::new(&self.texts, handling, self.filler))
     }
 }

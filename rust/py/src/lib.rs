@@ -48,7 +48,7 @@ mod _core {
     #[pymodule_export]
     use crate::factorize::factorize;
     #[pymodule_export]
-    use crate::format::render;
+    use crate::format::{examine, render};
     #[pymodule_export]
     use crate::gather::{gather, row_ids, write_jsonl};
     #[pymodule_export]

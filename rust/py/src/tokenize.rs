@@ -9,7 +9,7 @@ use arrow_array::{
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field as ArrowField, Schema};
 use chaffinch_core::Error;
-use chaffinch_core::format::{Document, Handling, Marks, Refused};
+use chaffinch_core::format::{Document, Refused};
 use chaffinch_core::text::Texts;
 use chaffinch_core::tokenize::{
     self as core, Batch, Control, Documents, Parts, Reason, Rules, Templated, TooLong,
@@ -19,7 +19,7 @@ use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 
 use crate::columns::{RowTexts, TextColumn, check_rows, numbers};
 use crate::error::{BorderError, Result};
-use crate::format::{TemplateSpec, with_rows};
+use crate::format::{MarksSpec, TemplateSpec, with_rows};
 use crate::{answer, door};
 
 /// Rows of an answer's batch.
@@ -60,15 +60,6 @@ pub(crate) struct RulesSpec {
     too_long: String,
     everything: bool,
     begin: Option<u32>,
-}
-
-/// Marks and what becomes of text that holds one.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-pub(crate) struct MarksSpec {
-    texts: Vec<String>,
-    handling: String,
-    filler: char,
 }
 
 /// The documents of `rows`, those that give none with the reason, and the rows that hold a mark or were cut:
@@ -195,18 +186,6 @@ impl RulesSpec {
             return Err(out_of_range("max_length", &self.max_length.to_string(), "at least 2 tokens"));
         }
         Ok(Rules { max_length: self.max_length, too_long, everything: self.everything, begin: self.begin })
-    }
-}
-
-impl MarksSpec {
-    fn parse(&self) -> Result<Marks> {
-        let handling = match self.handling.as_str() {
-            "keep" => Handling::Keep,
-            "refuse" => Handling::Refuse,
-            "escape" => Handling::Escape,
-            _ => return Err(out_of_range("marks", &self.handling, "`keep`, `refuse` or `escape`")),
-        };
-        Ok(Marks::new(&self.texts, handling, self.filler))
     }
 }
 

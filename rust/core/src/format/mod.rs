@@ -138,12 +138,12 @@ pub struct Rows<'a> {
 /// know is refused.
 pub fn render(
     template: &Template,
+    marks: &Marks,
     source: &Rows<'_>,
     rows: &[u32],
     block: usize,
     control: &Control,
 ) -> Result<Vec<(Column, Column)>> {
-    let marks = Marks::default();
     rows.par_chunks(block)
         .map(|rows| {
             let (mut prompts, mut responses) = (Column::new(rows.len()), Column::new(rows.len()));
@@ -151,14 +151,18 @@ pub fn render(
             let mut pace = Pace::new(control);
             for &row in rows {
                 document.clear();
-                template.write_prompt(source, row as usize, &marks, &mut document).map_err(|refused| {
+                template.write_prompt(source, row as usize, marks, &mut document).map_err(|refused| {
                     Error::Data {
                         problem: format!("row {row} {refused}"),
                         hint: "let the template know the role and the order, or leave such conversations out",
                     }
                 })?;
                 prompts.text.push_str(&document.text);
-                responses.text.push_str(&source.response.get(row as usize));
+                let response = source.response.get(row as usize);
+                match marks.handling {
+                    Handling::Escape => responses.text.push_str(&marks.escape(&response).0),
+                    Handling::Keep | Handling::Refuse => responses.text.push_str(&response),
+                }
                 prompts.offsets.push(prompts.text.len());
                 responses.offsets.push(responses.text.len());
                 pace.step(document.text.len())?;
@@ -167,6 +171,29 @@ pub fn render(
             Ok((prompts, responses))
         })
         .collect()
+}
+
+/// For each of `rows` why it cannot be written whole ([`Refused`]), marks included whatever becomes of them; `None` where it can.
+pub fn examine(
+    template: &Template,
+    marks: &Marks,
+    source: &Rows<'_>,
+    rows: &[u32],
+    control: &Control,
+) -> Result<Vec<Option<Refused>>> {
+    let mut found = vec![None; rows.len()];
+    found.par_chunks_mut(4096).zip(rows.par_chunks(4096)).try_for_each(|(found, rows)| {
+        let mut document = Document::default();
+        let mut pace = Pace::new(control);
+        for (slot, &row) in found.iter_mut().zip(rows) {
+            document.clear();
+            let refused = template.write(source, row as usize, marks, &mut document).err();
+            *slot = refused.or_else(|| document.marked.then_some(Refused::Mark));
+            pace.step(document.text.len())?;
+        }
+        pace.flush()
+    })?;
+    Ok(found)
 }
 
 #[cfg(test)]
