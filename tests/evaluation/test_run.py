@@ -139,11 +139,11 @@ def test_the_worst_of_the_variants_counts(model: Path, data: Path, tmp_path: Pat
     assert {variant for name, _, variant in by if name == "hhh/test"} == {
         *names,
         "worst of robustness",
-        "worst of fairness",
+        "worst of gender",
     }
     assert [variant for name, _, variant in by if name == "humaneval/test"] == ["plain"]
     items = pq.read_table(tmp_path / "out/items.parquet").to_pylist()
-    for kind, own in (("robustness", names[:5]), ("fairness", ["plain", "gender"])):
+    for kind, own in (("robustness", names[:5]), ("gender", ["plain", "gender"])):
         least: dict[str, float] = {}
         for one in items:
             if one["set"] == "hhh/test" and one["variant"] in own:
@@ -233,6 +233,10 @@ def test_models_are_compared_item_by_item(model: Path, data: Path, tmp_path: Pat
     cf.evaluate(model, suite="hhh,mmlu", data=data, out=tmp_path / "less", limit=1)
     with pytest.raises(DataError, match=r"asked of one model alone(.|\n)*hint: "):
         cf.compare({**folders, "less": tmp_path / "less"})
+    for seed in (0, 1):
+        cf.evaluate(model, suite="hhh", data=data, out=tmp_path / f"seed {seed}", variants=["spacing"], seed=seed)
+    with pytest.raises(DataError, match=r"hhh/test, spacing: the evaluations differ in their seed\nhint: .* --seed"):
+        cf.compare({"a": tmp_path / "seed 0", "b": tmp_path / "seed 1"})
     with pytest.raises(DataError, match=r"holds no evaluation(.|\n)*hint: "):
         cf.compare({**folders, "none": data})
     with pytest.raises(ValueError, match=r"hint: name at least two"):

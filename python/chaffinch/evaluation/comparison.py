@@ -14,11 +14,14 @@ from markupsafe import Markup
 from chaffinch.cache import atomic_path
 from chaffinch.errors import DataError
 from chaffinch.evaluation.intervals import bootstrap
-from chaffinch.evaluation.measuring import NAMES
+from chaffinch.evaluation.measuring import NAMES, PLAIN
 from chaffinch.evaluation.run import ITEMS, RESULTS
 from chaffinch.evaluation.task import mean_score
 from chaffinch.files import write_table
 from chaffinch.report.html import show
+
+# What else scores depend on, and what sets it; the seed is no matter where nothing is varied.
+DEPENDS = {"judge": "--judge-model", "lists": "--lists", "seed": "--seed"}
 
 SCHEMA = pa.schema(
     [
@@ -74,6 +77,12 @@ def compare(evaluations: Mapping[str, str | Path], *, against: str | None = None
     for key in common:
         if len({own[key]["data"] for own in lines.values()}) > 1:
             raise DataError(f"{key[0]}: the evaluations read different data\nhint: evaluate them with the same --data")
+        for name, option in DEPENDS.items():
+            if (name != "seed" or key[3] != PLAIN) and len({own[key].get(name) for own in lines.values()}) > 1:
+                raise DataError(
+                    f"{key[0]}, {key[3]}: the evaluations differ in their {name}\n"
+                    f"hint: evaluate them with the same {option}"
+                )
         first = items[base][key]
         for name in [base, *(name for name in names if name != base)]:
             line, own = lines[name][key], items[name][key]

@@ -110,7 +110,7 @@ def truthfulqa(data: Path, shots: int, change: Change) -> Task:
             options = [best, *(wrong.split("; ") if isinstance(wrong, str) else wrong)]
             asked = part(row, path, "Question", "question")
             random.Random(asked).shuffle(options)
-            questions.append(choice(str(at), "", change(asked), options, options.index(best)))
+            questions.append(choice(str(at), "", *change.item(asked, options), options.index(best)))
     return _task("truthfulqa/validation", shots, 5, files, questions, starts_with_label)
 
 
@@ -121,10 +121,10 @@ def bbq(data: Path, shots: int, change: Change) -> Task:
     for path in files:
         for at, row in enumerate(rows_of(path)):
             options = [part(row, path, name) for name in ("ans0", "ans1", "ans2")]
-            asked = f"{change(part(row, path, 'context'))} {part(row, path, 'question')}"
+            asked = f"{part(row, path, 'context')} {part(row, path, 'question')}"
             id_ = f"{path.name.partition('.')[0]}:{at}" if len(files) > 1 else str(at)
             group = str(row.get("category") or path.stem)
-            questions.append(choice(id_, group, asked, options, int(part(row, path, "label"))))
+            questions.append(choice(id_, group, *change.item(asked, options), int(part(row, path, "label"))))
     return _task("bbq/test", shots, 5, files, questions, starts_with_label, by_group=True)
 
 
@@ -138,8 +138,8 @@ def big_bench(data: Path, shots: int, change: Change) -> Task:
             options = list(scores)
             best = max(range(len(options)), key=lambda at, of=options, by=scores: by[of[at]])  # type: ignore[misc]
             id_ = f"{path.name.partition('.')[0]}:{at}" if len(files) > 1 else str(at)
-            asked = change(part(row, path, "input"))
-            questions.append(choice(f"{path.parent.name}/{id_}", path.parent.name, asked, options, best))
+            asked = change.item(part(row, path, "input"), options)
+            questions.append(choice(f"{path.parent.name}/{id_}", path.parent.name, *asked, best))
     return _task("big-bench/test", shots, 5, files, questions, starts_with_label, by_group=True)
 
 
@@ -199,8 +199,9 @@ def samsum(data: Path, shots: int, change: Change) -> Task:
     questions = []
     for path in files:
         for at, row in enumerate(rows_of(path)):
-            body = f"Summarize the conversation.\n\n{change(part(row, path, 'dialogue'))}\n\nSummary:"
-            questions.append(Question(str(at), "", body, (part(row, path, "summary"),)))
+            said, right = change.item(part(row, path, "dialogue"), [part(row, path, "summary")])
+            body = f"Summarize the conversation.\n\n{said}\n\nSummary:"
+            questions.append(Question(str(at), "", body, tuple(right)))
     return _task("samsum/test", shots, 128, files, questions, rouge_2, metric="ROUGE-2", ends_at="\n\n")
 
 

@@ -95,7 +95,7 @@ def mmlu(data: Path, shots: int, change: Change) -> Task:
         begin = f"The following are multiple choice questions (with answers) about  {subject.replace('_', ' ')}.\n\n"
         heads = heads_of(solved, begin)
         for at, (question, options, label) in enumerate(mmlu_rows(path)):
-            body = f"{_options(change(question), options)}\nAnswer:"
+            body = f"{_options(*change.item(question, options))}\nAnswer:"
             # As `evaluation_sets` has it: with the stem before it where there are several files.
             id_ = f"{stem}:{at}" if len(tests) > 1 else str(at)
             questions.append(Question(id_, subject, body, (label,), heads))
@@ -134,7 +134,8 @@ def bbh(data: Path, shots: int, change: Change) -> Task:
         heads = heads_of([f"{given}\nAnswer: {target}\n\n" for given, target in rows[:shots]])
         for at, (given, target) in enumerate(rows[shots:], shots):
             id_ = f"{stem}:{at}" if len(files) > 1 else str(at)
-            questions.append(Question(id_, stem, f"{change(given)}\nAnswer:", (target,), heads))
+            asked, right = change.item(given, [target])
+            questions.append(Question(id_, stem, f"{asked}\nAnswer:", tuple(right), heads))
     return _task("bbh/test", shots, 32, files, questions)
 
 
@@ -149,11 +150,11 @@ def drop(data: Path, shots: int, change: Change) -> Task:
     chosen = random.Random(0).sample(kept, shots)
     heads = heads_of([f"{passage} {question}\nAnswer: {answer}\n\n" for passage, question, answer in chosen])
     seen = {passage for passage, _, _ in chosen}
-    questions = [
-        Question(str(at), "", f"{passage} {change(question)}\nAnswer:", (answer,), heads)
-        for at, (passage, question, answer) in zip(numbers, kept, strict=True)
-        if passage not in seen
-    ]
+    questions = []
+    for at, (passage, question, answer) in zip(numbers, kept, strict=True):
+        if passage not in seen:
+            asked, right = change.item(f"{passage} {question}", [answer])
+            questions.append(Question(str(at), "", f"{asked}\nAnswer:", tuple(right), heads))
     return _task("drop/validation", shots, 8, files, questions)
 
 
@@ -204,6 +205,7 @@ def crass(data: Path, shots: int, change: Change) -> Task:
             raise DataError(f"{path}: line {at + 2} is no item of CRASS\nhint: cells lie between semicolons")
         right = options[0]
         shuffling.shuffle(options)
-        asked = _options(f"{cells[2].strip()} {change(cells[3].strip())}", options)
-        questions.append(Question(str(at), "", f"{asked}\nAnswer:", (LETTERS[options.index(right)],), heads))
+        label = LETTERS[options.index(right)]
+        asked = _options(*change.item(f"{cells[2].strip()} {cells[3].strip()}", options))
+        questions.append(Question(str(at), "", f"{asked}\nAnswer:", (label,), heads))
     return _task("crass/test", shots, 8, files, questions)

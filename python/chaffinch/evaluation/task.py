@@ -12,10 +12,34 @@ from chaffinch.files import read_table
 from chaffinch.recipe.decontaminate import Against
 from chaffinch.text_columns import values_of
 
-# Writes a question in another way, and leaves its meaning as it is.
-Change = Callable[[str], str]
-
 Mean = Literal["items", "groups"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """Writes an item in another way, and leaves its meaning as it is.
+
+    Attributes:
+        of: all texts of an item, so that a name is the same other one in each of them.
+        answers: whether answers are written so, too, as in HELM's variants for fairness.
+    """
+
+    of: Callable[[Sequence[str]], list[str]]
+    answers: bool = False
+
+    def __call__(self, text: str) -> str:
+        """A text that has no answers beside it."""
+        return self.of([text])[0]
+
+    def item(self, text: str, answers: Sequence[str]) -> tuple[str, list[str]]:
+        """A question and its answers: those that it offers, or the right ones."""
+        if not self.answers:
+            return self(text), list(answers)
+        first, *rest = self.of([text, *answers])
+        return first, rest
+
+
+unchanged = Change(list)
 
 
 @dataclass(frozen=True)
@@ -78,11 +102,6 @@ class Task:
     ends_at: str | None = None
     runs_code: bool = False
     judges: Mapping[str, Callable[[Question, str], str]] = field(default_factory=lambda: MappingProxyType({}))
-
-
-def unchanged(text: str) -> str:
-    """The text as it is."""
-    return text
 
 
 def files_of(name: str, data: Path) -> tuple[Path, ...]:
