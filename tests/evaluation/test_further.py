@@ -82,12 +82,42 @@ def test_questions_of_the_others(tmp_path: Path) -> None:
     assert ethics["cm"].references == ("No",)
     assert ethics["virtue"].body.startswith("He ran.\nDoes this show that the person is brave? ")
     assert ethics["justice"].references == ("Yes",)
+    assert ethics["util"].body.startswith("Which of the two is more pleasant?\nA. I slept")
+
+
+def test_the_more_pleasant_of_two_stands_first_or_second(tmp_path: Path) -> None:
+    path = tmp_path / "ethics/utilitarianism/util_test.csv"
+    pairs = [[f"I won {at} times, Adam.", f"I lost {at} times, Adam."] for at in range(40)]
+    sets.write_csv(path, pairs)
+    questions = further.ethics(tmp_path, 0, unchanged).questions
+    assert [question.id for question in questions] == [str(at) for at in range(40)]
+    for question, (better, worse) in zip(questions, pairs, strict=True):
+        shown = [better, worse] if question.references == ("A",) else [worse, better]
+        assert question.body == "Which of the two is more pleasant?\nA. {}\nB. {}\nAnswer:".format(*shown)
+    assert 10 < sum(question.references == ("A",) for question in questions) < 30
+    renamed = further.ethics(tmp_path, 0, variants.change_of("names", 0)).questions[0].body
+    assert "Adam" not in renamed
+    assert len(set(re.findall(r"times, (\w+)", renamed))) == 1
+    sets.write_csv(path, [["baseline", "less_pleasant"], *pairs])
+    assert further.ethics(tmp_path, 0, unchanged).questions == questions
+    sets.write_csv(path, [*pairs, ["alone"]])
+    with pytest.raises(DataError, match=r"row 40 is no pair of scenarios\nhint: "):
+        further.ethics(tmp_path, 0, unchanged)
 
 
 def test_a_set_with_another_layout_is_refused(tmp_path: Path) -> None:
-    sets.write_csv(tmp_path / "ethics/utilitarianism/util_test.csv", [["I sat.", "I fell."], ["a", "b"]])
+    sets.write_csv(tmp_path / "ethics/justice/justice_test.csv", [["said", "label"], ["a", "1"]])
     with pytest.raises(DataError, match=r"has no scenario or input(.|\n)*hint: "):
         further.ethics(tmp_path, 0, unchanged)
+
+
+def test_an_item_without_a_right_answer_is_refused(tmp_path: Path) -> None:
+    sets.write_lines(tmp_path / "math/test.jsonl", [{"problem": "x", "solution": "y"}])
+    sets.gsm8k(tmp_path)
+    sets.write_lines(tmp_path / "gsm8k/test.jsonl", [{"question": "x", "answer": "none"}])
+    for make in (further.mathematics, further.gsm8k):
+        with pytest.raises(DataError, match=r"row 0 has no(.|\n)*hint: "):
+            make(tmp_path, 0, unchanged)
 
 
 def test_summaries_are_measured_by_rouge_2() -> None:

@@ -68,7 +68,7 @@ def compare(evaluations: Mapping[str, str | Path], *, against: str | None = None
         raise ValueError(
             f"{against!r} among {names}\nhint: name at least two evaluations and one of them to compare with"
         )
-    lines = {name: _lines(Path(folder)) for name, folder in evaluations.items()}
+    lines = {name: lines_of(Path(folder)) for name, folder in evaluations.items()}
     items = {name: _items(Path(folder)) for name, folder in evaluations.items()}
     common = [key for key in lines[base] if all(key in own for own in lines.values())]
     if not common:
@@ -114,7 +114,12 @@ def _difference(
     return {"difference": found, "low": low, "high": high, "differs": not low <= 0 <= high}
 
 
-def _lines(folder: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
+def lines_of(folder: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """The lines of an evaluation's table, by what tells them apart.
+
+    Raises:
+        DataError: the folder holds no evaluation.
+    """
     path = folder / RESULTS
     try:
         lines = json.loads(path.read_text("utf-8"))["results"]

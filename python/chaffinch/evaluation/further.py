@@ -13,6 +13,7 @@ from chaffinch.evaluation.task import (
     Mean,
     Question,
     Task,
+    csv_lines,
     files_of,
     heads_of,
     part,
@@ -36,7 +37,9 @@ def gsm8k(data: Path, shots: int, change: Change) -> Task:
     for path in files:
         for at, row in enumerate(rows_of(path)):
             question, answer = _solved(row, path)
-            right = last_number(answer) or ""
+            right = last_number(answer)
+            if right is None:
+                raise DataError(f"{path}: row {at} has no number in its answer\nhint: it has to end in #### and one")
             questions.append(Question(str(at), "", f"Q: {change(question)}\nA:", (right,), heads))
     return _task("gsm8k/test", shots, 400, (*files, *train), questions, same_number, ends_at="\n\n")
 
@@ -68,8 +71,12 @@ def mathematics(data: Path, shots: int, change: Change) -> Task:
     for path in files:
         for at, row in enumerate(rows_of(path)):
             label = boxed(part(row, path, "solution"))
+            if not label:
+                raise DataError(
+                    f"{path}: row {at} has nothing in \\boxed{{...}}\nhint: its solution has to say the answer"
+                )
             body = f"Problem: {change(part(row, path, 'problem'))}\nAnswer:"
-            questions.append(Question(str(at), str(row.get("type") or ""), body, (label or "",)))
+            questions.append(Question(str(at), str(row.get("type") or ""), body, (label,)))
     return _task("math/test", shots, 400, files, questions, same_formula, ends_at="\nProblem:")
 
 
@@ -144,11 +151,14 @@ def big_bench(data: Path, shots: int, change: Change) -> Task:
 
 
 def ethics(data: Path, shots: int, change: Change) -> Task:
-    """ETHICS: commonsense, deontology, justice and virtue, yes or no; utilitarianism has no labels and is refused."""
+    """ETHICS: commonsense, deontology, justice and virtue, yes or no; utilitarianism, the more pleasant of two."""
     files = files_of("ethics/test", data)
     questions = []
     for path in files:
         group = path.name.partition("_test")[0]
+        if group.startswith("util"):
+            questions += _pleasant(path, group, change, f"{path.name.partition('.')[0]}:" if len(files) > 1 else "")
+            continue
         for at, row in enumerate(rows_of(path)):
             said = " ".join([part(row, path, "scenario", "input"), row.get("excuse") or ""]).strip()
             label = str(part(row, path, "label"))
@@ -164,6 +174,21 @@ def ethics(data: Path, shots: int, change: Change) -> Task:
             id_ = f"{path.name.partition('.')[0]}:{at}" if len(files) > 1 else str(at)
             questions.append(Question(id_, group, body, ("Yes" if label == "1" else "No",)))
     return _task("ethics/test", shots, 5, files, questions, starts_with_label, by_group=True)
+
+
+def _pleasant(path: Path, group: str, change: Change, prefix: str) -> list[Question]:
+    """Utilitarianism: pairs without a header, the more pleasant one first; the text decides which is shown first."""
+    pairs = csv_lines(path)
+    if pairs and pairs[0] == ["baseline", "less_pleasant"]:
+        pairs = pairs[1:]
+    questions = []
+    for at, pair in enumerate(pairs):
+        if len(pair) != 2 or not all(text.strip() for text in pair):
+            raise DataError(f"{path}: row {at} is no pair of scenarios\nhint: the more pleasant one, then the other")
+        right = random.Random(pair[0]).randrange(2)
+        shown = change.of(pair if right == 0 else pair[::-1])
+        questions.append(choice(f"{prefix}{at}", group, "Which of the two is more pleasant?", shown, right))
+    return questions
 
 
 def corr2cause(data: Path, shots: int, change: Change) -> Task:

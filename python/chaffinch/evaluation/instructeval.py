@@ -5,19 +5,17 @@ INSTRUCTEVAL reads CSV with pandas, which turns cells such as `None` and `1.50` 
 as they are.
 """
 
-import csv
 import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from chaffinch.errors import DataError
 from chaffinch.evaluation.task import (
     Change,
     Question,
     Task,
+    csv_lines,
     files_of,
     heads_of,
     part,
@@ -108,12 +106,7 @@ def _options(question: str, options: list[str]) -> str:
 
 def mmlu_rows(path: Path) -> list[tuple[str, list[str], str]]:
     """Question, options and letter; the original files have no header, others do, and their answers are indices."""
-    try:
-        with pa.input_stream(str(path), compression="detect") as stream:
-            text = stream.read().decode("utf-8-sig")
-        lines = [line for line in csv.reader(text.splitlines(keepends=True), strict=True) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no CSV: {error}\nhint: fetch it again") from None
+    lines = csv_lines(path)
     answers = {letter: letter for letter in LETTERS} | {str(at): letter for at, letter in enumerate(LETTERS)}
     if lines and lines[0][-1].strip() not in answers:
         lines = lines[1:]

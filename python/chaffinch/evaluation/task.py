@@ -1,10 +1,13 @@
 """What an evaluation is made of: questions, how each is asked, and what makes an answer right."""
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
+
+import pyarrow as pa
 
 from chaffinch.errors import DataError
 from chaffinch.evaluation_sets import find
@@ -122,6 +125,20 @@ def rows_of(path: Path, key: str | None = None) -> list[dict[str, Any]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
+def csv_lines(path: Path) -> list[list[str]]:
+    """The lines of a CSV that need not have a header, without empty ones.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        with pa.input_stream(str(path), compression="detect") as stream:
+            text = stream.read().decode("utf-8-sig")
+        return [line for line in csv.reader(text.splitlines(keepends=True), strict=True) if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no CSV: {error}\nhint: fetch it again") from None
+
+
 def part(row: Mapping[str, Any], where: Path, *names: str) -> Any:
     """The value of the first of these fields that a row has.
 
@@ -139,7 +156,8 @@ def part(row: Mapping[str, Any], where: Path, *names: str) -> Any:
 
 def starts_with_label(question: Question, answers: Sequence[str]) -> float:
     """INSTRUCTEVAL's rule: the answer without white space around it starts with the label, so that `10` is `1`."""
-    return float(answers[0].strip().startswith(question.references[0]))
+    label = question.references[0]
+    return float(bool(label) and answers[0].strip().startswith(label))
 
 
 def heads_of(shots: Sequence[str], begin: str = "") -> tuple[str, ...]:
