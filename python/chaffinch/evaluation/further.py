@@ -256,7 +256,5 @@ def _task(
     by_group: bool = False,
     ends_at: str | None = None,
 ) -> Task:
-    if not questions:
-        raise DataError(f"{name} has no item\nhint: look at {', '.join(str(path) for path in files)}")
     mean: Mean = "groups" if by_group else "items"
     return Task(name, PROTOCOL, shots, metric, mean, max_new_tokens, files, questions, score, ends_at=ends_at)

@@ -20,6 +20,7 @@ from chaffinch.evaluation.task import (
     heads_of,
     part,
     rows_of,
+    some,
     starts_with_label,
 )
 
@@ -114,7 +115,7 @@ def mmlu_rows(path: Path) -> list[tuple[str, list[str], str]]:
         if len(line) != 6 or line[5].strip() not in answers:
             hint = "a row is question, four choices, and the answer as A to D or 0 to 3"
             raise DataError(f"{path}: row {at} is no item of MMLU\nhint: {hint}")
-    return [(line[0], line[1:5], answers[line[5].strip()]) for line in lines]
+    return some([(line[0], line[1:5], answers[line[5].strip()]) for line in lines], path)
 
 
 def bbh(data: Path, shots: int, change: Change) -> Task:
@@ -191,7 +192,7 @@ def crass(data: Path, shots: int, change: Change) -> Task:
     heads = heads_of(shown[:shots])
     shuffling = random.Random(0)
     questions = []
-    for at, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines()[1:]):
+    for at, line in enumerate(some(path.read_text(encoding="utf-8-sig").splitlines()[1:], path)):
         cells = line.strip().split(";")
         options = [cell.strip() for cell in cells[4:8] if cell.strip()]
         if len(cells) < 5 or not options:

@@ -80,15 +80,19 @@ class Measuring:
             metrics = {name: own for name, own in metrics.items() if name != task.metric} | {metric: looked}
         for metric, own in metrics.items():
             scores = [
-                task.worst if None in one else task.score(question, [text for text in one if text is not None])
+                None if None in one else task.score(question, [text for text in one if text is not None])
                 for question, one in zip(task.questions, own, strict=True)
             ]
-            # Without a judge's word there is no answer either.
-            told = [None if None in one else first[0] for one, first in zip(own, answers, strict=True)]
+            unread = sum(score is None and None not in one for score, one in zip(scores, own, strict=True))
+            if unread and self._judging is not None:
+                self._judging.missing["the judge gave no number from 1 to 5"] += unread
             named = dict(zip(NAMES, (task.set, task.protocol, task.shots, variant, metric), strict=True))
             items = [
-                named | {"item": question.id, "group": question.group, "answer": answer, "score": score}
-                for question, answer, score in zip(task.questions, told, scores, strict=True)
+                # Without a judge's word there is no answer either.
+                named
+                | {"item": question.id, "group": question.group}
+                | ({"answer": None, "score": task.worst} if score is None else {"answer": first[0], "score": score})
+                for question, first, score in zip(task.questions, answers, scores, strict=True)
             ]
             judge = self._judging.hash() if self._judging is not None and task.judges else None
             self.add(named, items, task.mean, task.files, fewer, judge)

@@ -60,7 +60,9 @@ class Evaluation:
     missing: dict[str, int]
 
 
-def model_spec(model: str | Path | Mapping[str, Any] | Transformers | Served) -> Transformers | Served:
+def model_spec(
+    model: str | Path | Mapping[str, Any] | Transformers | Served, what: str = "model"
+) -> Transformers | Served:
     """A folder or a name of the hub, or what `score.answerer` may be in a recipe.
 
     Raises:
@@ -70,7 +72,9 @@ def model_spec(model: str | Path | Mapping[str, Any] | Transformers | Served) ->
     try:
         spec: Any = TypeAdapter(AnswererSpec).validate_python(given)
     except ValidationError as error:
-        raise RecipeError(f"model: {error.errors()[0]['msg']}\nhint: a folder, or as score.answerer") from None
+        first = error.errors()[0]
+        where = ".".join([what, *(str(part) for part in first["loc"][1:])])
+        raise RecipeError(f"{where}: {first['msg']}\nhint: a folder, or as score.answerer of a recipe") from None
     if isinstance(spec, Nearest):
         raise RecipeError("nearest is no model\nhint: give a model's folder")
     checked: Transformers | Served = spec
@@ -130,6 +134,8 @@ def evaluate(
     data, out = Path(data), Path(out)
     if not data.is_dir():
         raise FileNotFoundError(f"no data folder {data}\nhint: --data names the folder that the sets' files are under")
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"{out} is no folder\nhint: --out names the folder that results go to")
     if (out / MANIFEST).exists():
         raise DataError(f"{out} holds a mixture\nhint: give a folder of its own to an evaluation")
     if protocol not in PROTOCOLS:
@@ -137,7 +143,7 @@ def evaluate(
     if limit is not None and limit < 1:
         raise RecipeError(f"limit is {limit}\nhint: at least one item of each group has to be asked")
     spec, told = model_spec(model), progress or NoProgress()
-    looking = None if judge is None else model_spec(judge)
+    looking = None if judge is None else model_spec(judge, "judge")
     if isinstance(looking, Transformers):
         raise RecipeError("the judge is no server\nhint: give its address, up to `/v1`, and its model's name")
     names = perturbations.named(list(variants))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 
@@ -16,6 +16,7 @@ from chaffinch.recipe.decontaminate import Against
 from chaffinch.text_columns import values_of
 
 Mean = Literal["items", "groups"]
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,9 @@ class Task:
         max_prompt_tokens: shots are left out until a prompt has at most so many; None: it is asked as it is.
         files: what was read.
         questions: at least one.
-        score: of a question and the answers to its body and to `also`: 0 to 1, but for a judge's.
-        worst: the score of a question without an answer.
+        score: of a question and the answers to its body and to `also`: 0 to 1, but for a judge's; None where a judge
+            said nothing that is a score.
+        worst: the score of a question without an answer, or without a score.
         asks: for a text, or for the logits of `A` and `B` as the next token.
         ends_at: an answer is the text before it.
         runs_code: whether `score` runs what the model wrote.
@@ -98,7 +100,7 @@ class Task:
     max_new_tokens: int
     files: tuple[Path, ...]
     questions: Sequence[Question]
-    score: Callable[[Question, Sequence[str]], float]
+    score: Callable[[Question, Sequence[str]], float | None]
     worst: float = 0.0
     max_prompt_tokens: int | None = None
     asks: Literal["text", "logits"] = "text"
@@ -113,28 +115,47 @@ def files_of(name: str, data: Path) -> tuple[Path, ...]:
     Raises:
         DataError: it is not under the data folder.
     """
-    return find(Against(name=name), data)[0].files
+    try:
+        return find(Against(name=name), data)[0].files
+    except DataError as error:
+        # Sets are not read from the hub here.
+        raise DataError(str(error).partition(", or write hub:")[0]) from None
 
 
 def rows_of(path: Path, key: str | None = None) -> list[dict[str, Any]]:
-    """A file's rows as Python values; those under `key` where the file is an object that has it."""
+    """A file's rows as Python values; those under `key` where the file is an object that has it.
+
+    Raises:
+        DataError: it is damaged or has none.
+    """
     table = read_table(path)
     if key is not None and key in table.column_names:
-        return [row for rows in values_of(table, key) for row in rows]
+        return some([row for rows in values_of(table, key) for row in rows], path)
     columns = {name: values_of(table, name) for name in table.column_names}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return some([dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)], path)
+
+
+def some(rows: list[Row], path: Path) -> list[Row]:
+    """The rows of a file.
+
+    Raises:
+        DataError: there are none, and so an item of the set is missing that nobody would miss.
+    """
+    if not rows:
+        raise DataError(f"{path} has no item\nhint: fetch it again, or take it away")
+    return rows
 
 
 def csv_lines(path: Path) -> list[list[str]]:
     """The lines of a CSV that need not have a header, without empty ones.
 
     Raises:
-        DataError: it is none.
+        DataError: it is none, or empty.
     """
     try:
         with pa.input_stream(str(path), compression="detect") as stream:
             text = stream.read().decode("utf-8-sig")
-        return [line for line in csv.reader(text.splitlines(keepends=True), strict=True) if line]
+        return some([line for line in csv.reader(text.splitlines(keepends=True), strict=True) if line], path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is no CSV: {error}\nhint: fetch it again") from None
 

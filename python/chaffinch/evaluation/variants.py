@@ -96,6 +96,8 @@ def read_lists(path: Path | None) -> Lists:
     """
     if path is None:
         return _own_lists()
+    if not path.is_file():
+        raise FileNotFoundError(f"no file of word lists {path}\nhint: write one as the package's variants.yaml")
     try:
         found = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
