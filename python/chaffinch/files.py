@@ -227,6 +227,21 @@ def _dialect(suffix: str) -> dict[str, Any]:
     return {"delimiter": ","}
 
 
+def csv_lines(path: Path) -> list[list[str]]:
+    """The lines of a CSV that need not have a header, without empty ones; it may be compressed.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    csv.field_size_limit(2**31 - 1)
+    try:
+        with pa.input_stream(str(path), compression="detect") as stream:
+            text = stream.read().decode("utf-8-sig")
+        return [line for line in csv.reader(text.splitlines(keepends=True), strict=True) if line]
+    except (UnicodeDecodeError, csv.Error, pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is no CSV: {error}\nhint: fetch it again") from None
+
+
 class _Lines:
     """Ends rows with a line feed. The writer itself is told both marks: only what it ends rows with does it quote."""
 

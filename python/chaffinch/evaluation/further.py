@@ -13,13 +13,14 @@ from chaffinch.evaluation.task import (
     Mean,
     Question,
     Task,
-    csv_lines,
     files_of,
     heads_of,
     part,
     rows_of,
+    some,
     starts_with_label,
 )
+from chaffinch.files import csv_lines
 from chaffinch.stages.rouge import rouge_pair
 
 PROTOCOL = "chaffinch"
@@ -178,7 +179,7 @@ def ethics(data: Path, shots: int, change: Change) -> Task:
 
 def _pleasant(path: Path, group: str, change: Change, prefix: str) -> list[Question]:
     """Utilitarianism: pairs without a header, the more pleasant one first; the text decides which is shown first."""
-    pairs = csv_lines(path)
+    pairs = some(csv_lines(path), path)
     if pairs and pairs[0] == ["baseline", "less_pleasant"]:
         pairs = pairs[1:]
     questions = []

@@ -15,7 +15,6 @@ from chaffinch.evaluation.task import (
     Change,
     Question,
     Task,
-    csv_lines,
     files_of,
     heads_of,
     part,
@@ -23,6 +22,7 @@ from chaffinch.evaluation.task import (
     some,
     starts_with_label,
 )
+from chaffinch.files import csv_lines
 
 PROTOCOL = "instructeval"
 LETTERS = "ABCD"
@@ -107,7 +107,7 @@ def _options(question: str, options: list[str]) -> str:
 
 def mmlu_rows(path: Path) -> list[tuple[str, list[str], str]]:
     """Question, options and letter; the original files have no header, others do, and their answers are indices."""
-    lines = csv_lines(path)
+    lines = some(csv_lines(path), path)
     answers = {letter: letter for letter in LETTERS} | {str(at): letter for at, letter in enumerate(LETTERS)}
     if lines and lines[0][-1].strip() not in answers:
         lines = lines[1:]

@@ -1,13 +1,10 @@
 """What an evaluation is made of: questions, how each is asked, and what makes an answer right."""
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
-
-import pyarrow as pa
 
 from chaffinch.errors import DataError
 from chaffinch.evaluation_sets import find
@@ -144,20 +141,6 @@ def some(rows: list[Row], path: Path) -> list[Row]:
     if not rows:
         raise DataError(f"{path} has no item\nhint: fetch it again, or take it away")
     return rows
-
-
-def csv_lines(path: Path) -> list[list[str]]:
-    """The lines of a CSV that need not have a header, without empty ones.
-
-    Raises:
-        DataError: it is none, or empty.
-    """
-    try:
-        with pa.input_stream(str(path), compression="detect") as stream:
-            text = stream.read().decode("utf-8-sig")
-        return some([line for line in csv.reader(text.splitlines(keepends=True), strict=True) if line], path)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no CSV: {error}\nhint: fetch it again") from None
 
 
 def part(row: Mapping[str, Any], where: Path, *names: str) -> Any:
