@@ -221,8 +221,10 @@ def test_a_server_that_is_away_makes_no_score(data: Path, tmp_path: Path) -> Non
     assert [one["score"] for one in found.results] == [3.0, 3.0]
 
 
-@pytest.mark.parametrize("suite", ["mmlu", "hhh"])
-def test_a_model_that_computes_no_numbers_has_no_score(data: Path, tmp_path: Path, suite: str) -> None:
+@pytest.mark.parametrize(
+    ("suite", "protocol"), [("mmlu", "instructeval"), ("hhh", "instructeval"), ("mmlu", "harness")]
+)
+def test_a_model_that_computes_no_numbers_has_no_score(data: Path, tmp_path: Path, suite: str, protocol: str) -> None:
     from safetensors.torch import load_file, save_file
 
     broken = save_tiny_model(tmp_path / "broken")
@@ -230,7 +232,7 @@ def test_a_model_that_computes_no_numbers_has_no_score(data: Path, tmp_path: Pat
     weights["model.norm.weight"][0] = float("nan")
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(DataError, match=r"broken computes NaN\nhint: "):
-        cf.evaluate(broken, suite=suite, data=data, out=tmp_path / "out")
+        cf.evaluate(broken, suite=suite, data=data, out=tmp_path / "out", protocol=protocol)
     assert not (tmp_path / "out/results.json").exists()
 
 

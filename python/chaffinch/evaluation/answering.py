@@ -95,10 +95,14 @@ class Answerer:
 
         Raises:
             RecipeError: the model is behind a server.
+            DataError: it cannot be loaded, or computes NaN.
         """
         if isinstance(self._spec, Served):
             raise RecipeError("the harness is given models that run here\nhint: give the model's folder")
-        return self._loaded(self._spec).parts
+        model = self._loaded(self._spec)
+        # Whoever takes the parts looks at no logits.
+        model.logits("A", LABELS)
+        return model.parts
 
     def _loaded(self, spec: Transformers) -> local.LocalModel:
         if self._local is None:
