@@ -30,8 +30,12 @@ def model_identity(spec: Transformers, score: Ending, cache: Path) -> dict[str, 
         files = sorted(path for path in folder.iterdir() if path.suffix in PARTS and path.is_file())
         if not any(path.name == "config.json" for path in files):
             adapter = any(path.name == "adapter_config.json" for path in files)
-            hint = "merge the adapter into its base model first" if adapter else "it is what save_pretrained writes"
-            raise DataError(f"{folder} has no config.json, as a model's folder has\nhint: {hint}")
+            hint = (
+                "merge the adapter into its base model"
+                if adapter
+                else "a model's folder is what save_pretrained writes"
+            )
+            raise DataError(f"{folder} has no config.json\nhint: {hint}")
         hashes = file_hashes(files, cache)
         return identity("transformers", files=[[path.name, hashes[path]] for path in files], **run)
     return identity("transformers", model=spec.model, commit=_commit(spec), **run)
