@@ -9,8 +9,9 @@ import numpy as np
 
 from chaffinch import cache, score
 from chaffinch.contaminated import held_in, held_in_tasks
+from chaffinch.ledger import quarantine_reasons
 from chaffinch.output import DATA
-from chaffinch.pipeline import TOLD_APART, Run, Step, quarantine_reasons
+from chaffinch.pipeline import TOLD_APART, Run, Step
 from chaffinch.stages import dedup, tasks
 from chaffinch.stages.write import Written
 from chaffinch.store import Rows, hash_file
