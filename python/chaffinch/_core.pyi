@@ -126,7 +126,7 @@ def rouge_pair(
 @final
 class StrList:
     @staticmethod
-    def read(list: list[Any]) -> StrList | None: ...
+    def read(values: list[Any]) -> StrList | None: ...
 
 @final
 class RougePool:

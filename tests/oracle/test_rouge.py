@@ -299,7 +299,7 @@ def test_lists_are_scored_as_columns_are() -> None:
     tuples = [one and tuple(one) for one in several]
     assert cf.rouge(predictions, tuples).equals(cf.rouge(predictions, several))
     assert cf.RougePool(single).most_similar(predictions).equals(cf.RougePool(pa.array(single)).most_similar(column))
-    with pytest.raises(ValueError, match="references"):
+    with pytest.raises(ValueError, match="references: row 0 is str, not a list"):
         cf.rouge(["a", "b"], ["a", ["b"]])
     with pytest.raises(ValueError, match="references"):
         cf.rouge(["a"], [["\ud800"]])

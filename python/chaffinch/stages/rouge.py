@@ -127,12 +127,17 @@ def rouge_pair(
 
 
 def _in_place(values: Any) -> _core.StrList | None:
-    """A list of str, or of lists of str, read where it lies; `None` for any other column, or what a message is due to."""
+    """A list of str, or of lists of str, read where it lies; `None` for another column, or one that is refused."""
     return _core.StrList.read(values) if isinstance(values, list) else None
 
 
 def _references(references: Any) -> pa.ChunkedArray:
     if isinstance(references, list) and any(isinstance(one, list | tuple) for one in references):
+        # To pyarrow a text among lists is a list of its characters.
+        for row, one in enumerate(references):
+            if not isinstance(one, list | tuple | None):
+                kind = type(one).__name__
+                raise ValueError(f"references: row {row} is {kind}, not a list\nhint: give lists of str")
         try:
             return pa.chunked_array([pa.array(references, pa.list_(pa.string()))])
         except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:

@@ -24,18 +24,18 @@ pub(crate) struct StrList {
 impl StrList {
     /// `None` where anything else is in it, or a str that is no Unicode text.
     #[staticmethod]
-    fn read(list: &Bound<'_, PyList>) -> Option<Self> {
+    fn read(values: &Bound<'_, PyList>) -> Option<Self> {
         let is_nested =
             |one: &Bound<'_, PyAny>| one.is_instance_of::<PyList>() || one.is_instance_of::<PyTuple>();
-        let mut texts = Vec::with_capacity(list.len());
-        if !list.iter().any(|one| is_nested(&one)) {
-            for one in list {
+        let mut texts = Vec::with_capacity(values.len());
+        if !values.iter().any(|one| is_nested(&one)) {
+            for one in values {
                 texts.push(text(&one)?);
             }
             return Some(Self { texts, ends: None });
         }
-        let mut ends = Vec::with_capacity(list.len());
-        for of_row in list {
+        let mut ends = Vec::with_capacity(values.len());
+        for of_row in values {
             if is_nested(&of_row) {
                 for one in of_row.cast_into::<PySequence>().ok()?.try_iter().ok()? {
                     texts.push(text(&one.ok()?)?);

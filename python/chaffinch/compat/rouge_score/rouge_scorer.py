@@ -37,7 +37,7 @@ class RougeScorer:
             rouge_types: `rouge1` to `rouge9`, `rougeL`, `rougeLsum`.
             use_stemmer: stem words longer than three letters.
             split_summaries: not supported with `rougeLsum`: put a newline between sentences instead.
-            tokenizer: anything whose `tokenize` gives a list of tokens for a text; `use_stemmer` is then without effect.
+            tokenizer: anything whose `tokenize` gives a list of tokens; `use_stemmer` is then without effect.
 
         Raises:
             ValueError: an argument that is not supported.
