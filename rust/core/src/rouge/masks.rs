@@ -4,6 +4,7 @@
 use super::lcs::{grown, next};
 use super::numbers::hash;
 
+/// So many tokens the shorter side has at most.
 pub(super) const MOST: usize = 64;
 const SLOT_BITS: u32 = 9;
 
@@ -46,6 +47,7 @@ impl Masks {
 
     /// The key's slot: its own, or the empty one that it would take.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a few bits choose the slot")]
     fn probe(&self, key: u128) -> usize {
         let mut at = (hash(key) >> (64 - SLOT_BITS)) as usize;
         loop {

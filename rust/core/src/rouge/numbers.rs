@@ -50,6 +50,7 @@ impl Numbers {
 
     /// The key's slot: its own, or the empty one that it would take.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a few bits choose the slot")]
     fn probe(&self, key: u128) -> usize {
         let mut at = (hash(key) >> self.shift) as usize;
         loop {
