@@ -4,7 +4,7 @@ Values stay as they are. CSV and TSV have text only; a JSON column in which Arro
 several types, objects of different keys, whole numbers beyond 64 bits) is kept as JSON text, its field marked with
 `JSON_COLUMN`, and is written to JSON as the values it stands for. Columns of string views become large strings: most
 of pyarrow's kernels do not know views. A key that only some rows of a JSON file have is
-null in the others. A BOM goes, blank lines go.
+null in the others. A BOM goes, blank lines go. A task file of Natural Instructions has a row for each instance.
 """
 
 import csv
@@ -23,6 +23,7 @@ from chaffinch.cache import atomic_path
 from chaffinch.errors import DataError
 from chaffinch.readers.columnar import damaged, open_batches
 from chaffinch.readers.inputs import COLUMNAR, DELIMITED, PACKED, Input
+from chaffinch.readers.natural import is_task, read_task
 
 LINES = (".jsonl", ".ndjson")
 SUFFIXES = (*LINES, ".json", *DELIMITED, *COLUMNAR)
@@ -35,7 +36,7 @@ def read_table(path: str | Path) -> pa.Table:
     """All rows and columns of one file, in memory; an uncompressed Arrow file is mapped.
 
     Args:
-        path: .jsonl, .ndjson, .json (an array, or lines), .csv, .tsv (both with a header), .parquet, .pq, .arrow,
+        path: .jsonl, .ndjson, .json (an array, lines, or a task of Natural Instructions), .csv, .tsv (both with a header), .parquet, .pq, .arrow,
             .feather or .ipc; text also packed, as .gz or .zst.
 
     Raises:
@@ -170,6 +171,10 @@ def _records(path: Path, text: io.TextIOBase, suffix: str) -> Iterator[tuple[str
         content = text.read()
         if content.lstrip()[:1] != "{" or "\n{" not in content:
             records = _parse(path, "the file", content)
+            if is_task(records):
+                del content, records
+                yield from read_task(path)
+                return
             if not isinstance(records, list | dict):
                 hint = "it has to be an array of objects, or one object a line"
                 raise DataError(f"{path} holds {type(records).__name__}\nhint: {hint}")
