@@ -17,6 +17,7 @@ use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 use rayon::prelude::*;
 
 use crate::columns::{Chunks, HashColumn, TextColumn, numbers, with_texts};
+use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::{answer, door};
 
@@ -79,7 +80,7 @@ pub(crate) fn near_duplicates(
     content: Option<PyChunkedArray>,
     identity: Option<PyChunkedArray>,
     against: Option<Vec<PyChunkedArray>>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let shingles = Shingles { unit: Unit::parse(unit).map_err(BorderError::from)?, size: ngram, seed };
@@ -165,7 +166,7 @@ pub(crate) fn shingle_sets(
     unit: &str,
     seed: u64,
     fields: Option<Vec<String>>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Vec<PyArray>> {
     let shingles = Shingles { unit: Unit::parse(unit).map_err(BorderError::from)?, size: ngram, seed };
@@ -195,7 +196,7 @@ pub(crate) fn index_hash(
     made: &str,
     ids: PyChunkedArray,
     sets: Vec<PyChunkedArray>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
 ) -> PyResult<String> {
     let sets = sets.into_iter().map(SetColumn::new).collect::<Result<Vec<_>>>()?;
     let hash = door::enter(py, threads, None, |control| {

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyChunkedArray, PyTable};
 
 use crate::columns::{Chunks, TextColumn};
+use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::{answer, door};
 
@@ -101,7 +102,7 @@ pub(crate) fn rouge(
     compat: &str,
     stemmer: bool,
     reduce: &str,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let measure = Measure::parse(metric, compat, stemmer).map_err(BorderError::from)?;
@@ -144,7 +145,7 @@ impl RougePool {
         texts: PyChunkedArray,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        door::enter(py, Some(1), progress, |control| {
+        door::enter(py, Some(Threads::ONE), progress, |control| {
             Ok(self.0.add(&TextColumn::from_python(texts)?, control)?)
         })
     }
@@ -155,7 +156,7 @@ impl RougePool {
         &self,
         py: Python<'_>,
         texts: PyChunkedArray,
-        threads: Option<usize>,
+        threads: Option<Threads>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyTable> {
         let found = door::enter(py, threads, progress, |control| {
