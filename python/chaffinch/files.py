@@ -36,8 +36,8 @@ def read_table(path: str | Path) -> pa.Table:
     """All rows and columns of one file, in memory; an uncompressed Arrow file is mapped.
 
     Args:
-        path: .jsonl, .ndjson, .json (an array, lines, or a task of Natural Instructions), .csv, .tsv (both with a header), .parquet, .pq, .arrow,
-            .feather or .ipc; text also packed, as .gz or .zst.
+        path: .jsonl, .ndjson, .json (an array, lines, or a task of Natural Instructions), .csv, .tsv (both with a
+            header), .parquet, .pq, .arrow, .feather or .ipc; text also packed, as .gz or .zst.
 
     Raises:
         DataError: another suffix, or contents that are not what the suffix says, with the line or index.

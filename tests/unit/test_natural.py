@@ -1,4 +1,4 @@
-"""Task files of Natural Instructions as whole files: one row an instance, in every schema, through the verbs for files."""
+"""Task files of Natural Instructions as whole files: one row an instance, in every schema."""
 
 import gzip
 import json

@@ -36,7 +36,7 @@ CALLS: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("threads", [0, -1, -(2**40), 1025, 2**70, np.int64(-3)])
 @pytest.mark.parametrize("name", CALLS)
 def test_absurd_numbers_are_refused(name: str, threads: Any) -> None:
-    with pytest.raises(ValueError, match=f"^threads is {threads}, expected 1 to 1024\nhint: leave it out"):
+    with pytest.raises(ValueError, match=rf"^threads is {threads}, expected 1 to 1024\nhint: leave it out"):
         CALLS[name](threads=threads)
 
 
@@ -50,7 +50,7 @@ def test_what_is_no_number_is_refused_and_numbers_are_taken(name: str) -> None:
 
 @pytest.mark.parametrize("threads", [0, -1, 2**70])
 def test_tokenize_and_build(tmp_path: Path, threads: int) -> None:
-    refused = f"^threads is {threads}, expected 1 to 1024\nhint: leave it out"
+    refused = rf"^threads is {threads}, expected 1 to 1024\nhint: leave it out"
     tokenizer = save(tmp_path / "tokenizer", llama2())
     with pytest.raises(ValueError, match=refused):
         cf.tokenize([{"instruction": "a", "output": "b"}], tokenizer, template="alpaca", threads=threads)
@@ -65,5 +65,5 @@ def test_nothing_to_do_is_no_excuse() -> None:
         lambda: cf.near_duplicates(pa.array([], pa.string()), threads=-1),
         lambda: cf.sample([], {}, seed=0, threads=-1),
     ):
-        with pytest.raises(ValueError, match="^threads is -1, expected 1 to 1024\nhint: "):
+        with pytest.raises(ValueError, match=r"^threads is -1, expected 1 to 1024\nhint: "):
             call()

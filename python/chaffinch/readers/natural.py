@@ -27,8 +27,8 @@ def read_task(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
     Yields:
         Where the instance is, and its row: `task`, `category`, `language` and `licence` where the file says them,
-        `instruction` (the definition), the instance's own keys, and `output`, always a list of references. What else the file
-        says of the task (contributors, examples) is of no row.
+        `instruction` (the definition), the instance's own keys, and `output`, always a list of references, each once.
+        What else the file says of the task (contributors, examples) is of no row.
 
     Raises:
         DataError: an instance that is no row, or a file that breaks off.

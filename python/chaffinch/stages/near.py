@@ -22,6 +22,7 @@ from chaffinch import _core
 from chaffinch.cache import atomic_path
 from chaffinch.columns import to_arrow, to_numpy, to_texts
 from chaffinch.errors import DataError
+from chaffinch.order import lexsort
 
 FORMAT = "chaffinch near index"
 VERSION = 2
@@ -319,7 +320,7 @@ def ranks(priority: Any, rows: int) -> np.ndarray:
     """
     plain = not isinstance(priority, list | tuple) or not priority or isinstance(priority[0], int | float | None)
     columns = [_numbers(one, rows) for one in ([priority] if plain else priority)]
-    order = np.lexsort([key for column in reversed(columns) for key in (column, np.isnan(column))])
+    order = lexsort([key for column in reversed(columns) for key in (column, np.isnan(column))])
     new = np.zeros(rows, bool)
     for column in columns:
         ordered = column[order]
