@@ -30,6 +30,9 @@ SUFFIXES = (*LINES, ".json", *DELIMITED, *COLUMNAR)
 PACKING = dict(zip(PACKED, ("gzip", "zstd"), strict=True))
 JSON_COLUMN = {b"chaffinch": b"json"}
 WRITE_ROWS = 16_384
+# As builds have it: a file that unpacks to more than this and to more than so many times its size is refused.
+BOMB_BYTES = 1 << 30
+BOMB_RATIO = 200
 
 
 def read_table(path: str | Path) -> pa.Table:
@@ -54,6 +57,8 @@ def read_table(path: str | Path) -> pa.Table:
         except (pa.ArrowException, OSError) as error:
             raise damaged(path, failed[0] if failed else error) from None
     with _errors(path), pa.input_stream(str(path), compression=packing) as stream:
+        if packing:
+            _check_size(path, packing)
         text = io.TextIOWrapper(io.BufferedReader(stream), "utf-8-sig", newline="")
         return _read_delimited(path, text, suffix) if suffix in DELIMITED else _read_json(path, text, suffix)
 
@@ -125,6 +130,18 @@ def _format(path: Path) -> tuple[str, str | None]:
     if packing and name.suffix in COLUMNAR:
         raise DataError(f"{path}: {name.suffix} is packed inside\nhint: unpack it, or leave out {path.suffix}")
     return name.suffix, packing
+
+
+def _check_size(path: Path, packing: str) -> None:
+    """Refuses a file that unpacks to more than an honest one of its length: told at once, not when memory is full."""
+    size = path.stat().st_size
+    left = most = max(BOMB_BYTES, BOMB_RATIO * size)
+    with pa.input_stream(str(path), compression=packing) as stream:
+        while left >= 0 and (piece := stream.read(1 << 20)):
+            left -= len(piece)
+    if left < 0:
+        hint = "unpack it yourself if you trust it, and name the unpacked file"
+        raise DataError(f"{path}: {size:,} bytes unpack to more than {most:,}\nhint: {hint}")
 
 
 @contextmanager

@@ -35,7 +35,8 @@ def read_task(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         OSError: the file cannot be read.
     """
     input_ = Input(path.name, (path,), path.stat().st_size)
-    plan = core_plan(Source(name="file", files=[path.name], format="natural-instructions"), [], input_)
+    source = Source(name="file", files=[path.name], format="natural-instructions")
+    plan: dict[str, Any] = {**core_plan(source, [], input_)}
     with tempfile.TemporaryDirectory() as folder:
         job = {
             "file": path.name.encode(errors="replace").decode(),
