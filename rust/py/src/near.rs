@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 use rayon::prelude::*;
 
-use crate::columns::{Chunks, HashColumn, TextColumn, numbers, with_texts};
+use crate::columns::{Chunks, HashColumn, TextColumn, check_rows, numbers, with_texts};
 use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::{answer, door};
@@ -176,6 +176,7 @@ pub(crate) fn shingle_sets(
             let columns = columns.iter().enumerate();
             columns
                 .map(|(field, texts)| {
+                    check_rows(rows.values(), texts.len())?;
                     let sets = find_sets(*texts, field, rows.values(), shingles, control)?;
                     let offsets = OffsetBuffer::from_lengths(sets.iter().map(Vec::len));
                     let values = UInt64Array::from_iter_values(sets.into_iter().flatten());
