@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from chaffinch.decisions import Decisions
+from chaffinch.order import lexsort
 from chaffinch.readers import Shard
 from chaffinch.store import ADDED, Rows
 
@@ -63,7 +64,7 @@ def write_flagged(path: Path, rows: Rows, findings: Any) -> None:
         return
     row = findings["row"].to_numpy()
     codes = pc.rank(findings["reason"], tiebreaker="dense").to_numpy()
-    order = np.lexsort((row, rows.hash_prefix(row), codes))
+    order = lexsort((row, rows.hash_prefix(row), codes))
     row, findings = row[order], findings.take(pa.array(order))
     columns = {
         "row_id": rows.ids(row),

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::PyTable;
 
 use crate::columns::{Chunks, TextColumn};
+use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::lists::{StrList, TextArgument};
 use crate::{answer, door};
@@ -106,7 +107,7 @@ pub(crate) fn rouge(
     compat: &str,
     stemmer: bool,
     reduce: &str,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let measure = Measure::parse(metric, compat, stemmer).map_err(BorderError::from)?;
@@ -152,7 +153,7 @@ impl RougePool {
         texts: TextArgument,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        door::enter(py, Some(1), progress, |control| Ok(self.0.add(&texts.read()?, control)?))
+        door::enter(py, Some(Threads::ONE), progress, |control| Ok(self.0.add(&texts.read()?, control)?))
     }
 
     /// `(row, f1)` for each text, null where the pool is empty.
@@ -161,7 +162,7 @@ impl RougePool {
         &self,
         py: Python<'_>,
         texts: TextArgument,
-        threads: Option<usize>,
+        threads: Option<Threads>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyTable> {
         let found = door::enter(py, threads, progress, |control| {
