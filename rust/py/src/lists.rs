@@ -30,7 +30,7 @@ impl StrList {
         let mut texts = Vec::with_capacity(values.len());
         if !values.iter().any(|one| is_nested(&one)) {
             for one in values {
-                texts.push(text(&one)?);
+                push(&mut texts, &one)?;
             }
             return Some(Self { texts, ends: None });
         }
@@ -38,7 +38,7 @@ impl StrList {
         for of_row in values {
             if is_nested(&of_row) {
                 for one in of_row.cast_into::<PySequence>().ok()?.try_iter().ok()? {
-                    texts.push(text(&one.ok()?)?);
+                    push(&mut texts, &one.ok()?)?;
                 }
             } else if !of_row.is_none() {
                 return None;
@@ -49,11 +49,11 @@ impl StrList {
     }
 }
 
-fn text(one: &Bound<'_, PyAny>) -> Option<Option<PyBackedStr>> {
-    if one.is_none() {
-        return Some(None);
-    }
-    one.cast::<PyString>().ok()?.extract().ok().map(Some)
+/// `None` where it is neither text nor Python's None.
+fn push(texts: &mut Vec<Option<PyBackedStr>>, one: &Bound<'_, PyAny>) -> Option<()> {
+    let text = if one.is_none() { None } else { Some(one.cast::<PyString>().ok()?.extract().ok()?) };
+    texts.push(text);
+    Some(())
 }
 
 impl Texts for StrList {

@@ -10,16 +10,16 @@ const SLOT_BITS: u32 = 9;
 
 /// Tokens of the shorter side and where they stand in it.
 pub(super) struct Masks {
-    /// Open addressing; a slot of 0 is empty, another the place of a token in `keys` and `masks`.
+    /// Open addressing; a slot of 0 is empty, another the place of a token in `keys` and `positions`.
     slots: [u8; 1 << SLOT_BITS],
     /// The first is no token's: no key is 0, and its mask is that of a token that is not there.
     keys: [u128; MOST + 1],
-    masks: [u64; MOST + 1],
+    positions: [u64; MOST + 1],
 }
 
 impl Default for Masks {
     fn default() -> Self {
-        Self { slots: [0; 1 << SLOT_BITS], keys: [0; MOST + 1], masks: [0; MOST + 1] }
+        Self { slots: [0; 1 << SLOT_BITS], keys: [0; MOST + 1], positions: [0; MOST + 1] }
     }
 }
 
@@ -34,12 +34,12 @@ impl Masks {
                 known += 1;
                 self.slots[slot] = known;
                 self.keys[usize::from(known)] = key;
-                self.masks[usize::from(known)] = 0;
+                self.positions[usize::from(known)] = 0;
             }
-            self.masks[usize::from(self.slots[slot])] |= 1 << at;
+            self.positions[usize::from(self.slots[slot])] |= 1 << at;
         }
         let row = right.iter().fold(u64::MAX, |row, &key| {
-            let mask = self.masks[usize::from(self.slots[self.probe(key)])];
+            let mask = self.positions[usize::from(self.slots[self.probe(key)])];
             next(row, mask, &mut false)
         });
         grown(row, left.len()).count_ones() as usize
@@ -47,7 +47,7 @@ impl Masks {
 
     /// The key's slot: its own, or the empty one that it would take.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "a few bits choose the slot")]
+    #[expect(clippy::needless_bitwise_bool, reason = "one branch instead of two for every token")]
     fn probe(&self, key: u128) -> usize {
         let mut at = (hash(key) >> (64 - SLOT_BITS)) as usize;
         loop {
