@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chaffinch import train
     from chaffinch.building import build
     from chaffinch.difference import diff
     from chaffinch.errors import DataError, RecipeError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from chaffinch.stages.tokenize import tokenize
     from chaffinch.stages.traces import generated_traces
     from chaffinch.story import why
-    from chaffinch import train
     from chaffinch.train.dataset import PackedDataset
     from chaffinch.train.trl import trl_config
 

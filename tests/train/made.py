@@ -26,7 +26,7 @@ TINY: dict[str, Any] = {
 }
 
 
-def save_model(folder: Path, kind: str = "mistral", seed: int = 0) -> Path:
+def save_model(folder: Path, kind: str = "mistral", seed: int = 0, hidden: int = 32) -> Path:
     """A random Mistral or Llama of a few thousand weights, with a tokenizer, as `from_pretrained` reads it."""
     import torch
     import transformers
@@ -38,8 +38,8 @@ def save_model(folder: Path, kind: str = "mistral", seed: int = 0) -> Path:
     torch.manual_seed(seed)
     config = {"mistral": transformers.MistralConfig, "llama": transformers.LlamaConfig}[kind](
         vocab_size=fast.get_vocab_size(),
-        hidden_size=32,
-        intermediate_size=64,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
@@ -66,3 +66,18 @@ def build(folder: Path, rows: int = 120, **more: Any) -> Path:
     }
     cf.build(recipe, data=folder / "data", out=folder / "out")
     return folder / "out"
+
+
+def train(built: Path, to: Path, model: str, preset: str = "birbal", **options: Any) -> Any:
+    """A short run."""
+    return cf.train(built, preset, to=to, model=model, **{**TINY, **options})
+
+
+def steps(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines of steps and evaluations, without what a clock says."""
+    clock = ("seconds", "tokens_per_second", "peak_memory")
+    return [
+        {name: value for name, value in line.items() if name not in clock}
+        for line in log
+        if line["kind"] in ("step", "eval")
+    ]

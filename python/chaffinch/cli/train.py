@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def train(
     out: options.Finished,
     preset: Annotated[
-        str, typer.Option(metavar="NAME", help="birbal, flacuna, or a .yaml file with the same keys.", show_default=False)
+        str,
+        typer.Option(metavar="NAME", help="birbal, flacuna, or a .yaml file with the same keys.", show_default=False),
     ],
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="The base: a folder or a name of the hub; default the preset's.")
@@ -81,7 +82,9 @@ def _tell_options(resolved: "Options", as_json: bool) -> None:
     if as_json:
         print_json(values)
         return
-    rows = [[name, _written(value), type(resolved).model_fields[name].description or ""] for name, value in values.items()]
+    rows = [
+        [name, _written(value), type(resolved).model_fields[name].description or ""] for name, value in values.items()
+    ]
     table(["option", "value", ""], rows)
     typer.echo()
 
@@ -89,7 +92,11 @@ def _tell_options(resolved: "Options", as_json: bool) -> None:
 def _written(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return {None: "none", True: "true", False: "false"}.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)
+    return (
+        {None: "none", True: "true", False: "false"}.get(value, str(value))
+        if value is None or isinstance(value, bool)
+        else str(value)
+    )
 
 
 def _tell_plan(said: dict[str, Any]) -> None:

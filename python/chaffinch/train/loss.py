@@ -1,6 +1,7 @@
 """The loss of a batch of packs, without the logits of all its tokens in memory at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -8,6 +9,24 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 UNTRAINED = -100
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Without noise and dropout.
+
+    On a CPU bitsandbytes lays out anew the weights of a layer that is put into evaluation, and gradients do not go
+    through what they are then: such layers, which do the same in both, stay as they are.
+    """
+    was, _ = model.training, model.eval()
+    for layer in model.modules():
+        if type(layer).__name__ == "Linear4bit":
+            layer.training = True
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was)
 
 
 def hidden_states(network: Any, input_ids: torch.Tensor, position_ids: torch.Tensor, noise: Any = None) -> torch.Tensor:

@@ -150,5 +150,7 @@ def _read(preset: str) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict) or not isinstance(values.get("modes", {}), dict):
-        raise RecipeError(f"{path}: a preset is a mapping of keys, and its modes are mappings\nhint: {', '.join(known)} show how")
+        raise RecipeError(
+            f"{path}: a preset is a mapping of keys, and its modes are mappings\nhint: {', '.join(known)} show how"
+        )
     return values

@@ -147,9 +147,7 @@ def _kept(folder: Path, key: str) -> dict[str, Split] | None:
     return {name: Split(**one) for name, one in found["splits"].items()} if found["key"] == key else None
 
 
-def _made(
-    result: Result, split: str, options: Options, folder: Path, ranks: int, progress: Progress
-) -> Split:
+def _made(result: Result, split: str, options: Options, folder: Path, ranks: int, progress: Progress) -> Split:
     rows = _rows(result, split)
     if split == "validation" and options.validation_rows is not None:
         rows = rows.slice(0, options.validation_rows)

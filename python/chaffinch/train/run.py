@@ -150,7 +150,7 @@ class _Run:
 
         options = self.options
         spec = Transformers(model=options.model, revision=options.revision)
-        versions = {}
+        versions: dict[str, str | None] = {}
         for name in ("chaffinch", *VERSIONS):
             try:
                 versions[name] = version(name)
@@ -203,7 +203,8 @@ class _Run:
         steps = whole if self.tokens is None else min(whole, budget.steps_for_tokens(self.tokens, mixture))
         checkpoint, plan = folder.last() if first else None, folder.plan()
         checkpoint, plan = _from_first([checkpoint, plan], arguments.world_size)
-        path, so_far = checkpoint or (None, {"step": 0, "tokens": 0, "seconds": 0.0})
+        nothing: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
+        path, so_far = checkpoint or (None, nothing)
         if validation is None:
             arguments.eval_strategy = IntervalStrategy.NO
         arguments.max_steps = steps if plan is None else plan["steps"]

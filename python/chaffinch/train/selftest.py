@@ -1,12 +1,13 @@
 """Whether a model keeps the documents of a pack apart: looked at before it is trained, not believed."""
 
+from itertools import pairwise
 from typing import Any
 
 import torch
 
 from chaffinch.errors import DataError
 from chaffinch.train.attention import document_starts
-from chaffinch.train.loss import UNTRAINED, hidden_states, summed_loss
+from chaffinch.train.loss import UNTRAINED, evaluating, hidden_states, summed_loss
 
 # The share by which a document's hidden states may differ when others share its row. Rounding alone makes about 1e-6 of
 # it in float32 and 1e-2 in bfloat16 over 32 layers; documents that see each other differ by 0.3 and more.
@@ -22,7 +23,6 @@ def first_documents(batch: dict[str, torch.Tensor], tokens: int = TOKENS) -> dic
     return {name: values[:, :end] for name, values in batch.items()}
 
 
-@torch.no_grad()
 def check(network: Any, batch: dict[str, torch.Tensor], chunk: int = 1024) -> float:
     """Compares a pack with its documents alone, and the loss in parts with the model's own.
 
@@ -37,21 +37,20 @@ def check(network: Any, batch: dict[str, torch.Tensor], chunk: int = 1024) -> fl
     Raises:
         DataError: documents see each other, or the loss is not the model's.
     """
-    was, _ = network.training, network.eval()
-    try:
+    with evaluating(network):
         device = next(network.parameters()).device
         ids, labels, positions = (batch[name].to(device) for name in ("input_ids", "labels", "position_ids"))
         together = hidden_states(network, ids, positions)
         starts = document_starts(positions).tolist()
         worst = 0.0
-        for start, end in zip(starts, starts[1:], strict=False):
+        for start, end in pairwise(starts):
             alone = hidden_states(network, ids[:, start:end], positions[:, start:end])
             error = (together[:, start:end].float() - alone.float()).norm() / alone.float().norm().clamp(min=1e-12)
             worst = max(worst, float(error))
         if not worst <= TOLERANCE[together.dtype]:
             attention = getattr(network.config, "_attn_implementation", None)
             raise DataError(
-                f"documents of a pack see each other: with attention {attention!r} a document's hidden states differ by "
+                f"documents of a pack see each other: with attention {attention!r} the hidden states of one differ by "
                 f"{worst:.1%} from those that it has alone\n"
                 "hint: --set attention=chaffinch; if it is that already, this kind of model cannot be trained on packs"
             )
@@ -64,6 +63,4 @@ def check(network: Any, batch: dict[str, torch.Tensor], chunk: int = 1024) -> fl
                 f"the loss of {type(network).__name__} is not that of its last layer: {expected:.4f}, not {found:.4f}\n"
                 "hint: its logits are changed behind the last layer, which training here does not know"
             )
-    finally:
-        network.train(was)
     return worst

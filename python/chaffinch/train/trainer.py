@@ -16,6 +16,7 @@ from chaffinch.report.numbers import duration
 from chaffinch.train import budget
 from chaffinch.train.dataset import PackedDataset
 from chaffinch.train.folder import PLAN, PROGRESS, Folder, write_json
+from chaffinch.train.loss import UNTRAINED, evaluating
 from chaffinch.train.options import Options
 
 Tell = Callable[[dict[str, Any]], None]
@@ -47,11 +48,14 @@ class PackTrainer(transformers.Trainer):
         self.remove_callback(transformers.PrinterCallback)
         watch.trainer = self
 
+    lr_scheduler: Any
+    control: Any
+
     def get_train_dataloader(self) -> Any:
         """Items are whole batches, and ranks have their own already."""
         return DataLoader(self.train_dataset, batch_size=None, generator=torch.Generator())
 
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:  # noqa: ARG002
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The rate follows the watch's plan, which may become shorter while the run lasts."""
         options, watch = self._options, self._watch
 
@@ -69,15 +73,14 @@ class PackTrainer(transformers.Trainer):
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         return loss
 
-    @torch.no_grad()
-    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:  # noqa: ARG002
+    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
         """The mean loss of all labels of the validation packs, of all ranks."""
-        self.model.eval()
         found = torch.zeros(2, dtype=torch.float64, device=self.args.device)
-        for batch in DataLoader(self.eval_dataset, batch_size=None, generator=torch.Generator()):
-            inputs = self._prepare_inputs(batch)
-            found[0] += self.model(**inputs, num_items_in_batch=1)["loss"].double()
-            found[1] += (inputs["labels"][:, 1:] != -100).sum()
+        with evaluating(self.model):
+            for batch in DataLoader(self.eval_dataset, batch_size=None, generator=torch.Generator()):
+                inputs = self._prepare_inputs(batch)
+                found[0] += self.model(**inputs, num_items_in_batch=1)["loss"].double()
+                found[1] += (inputs["labels"][:, 1:] != UNTRAINED).sum()
         total, labels = self.accelerator.reduce(found, "sum").tolist()
         metrics = {f"{metric_key_prefix}_loss": total / max(labels, 1)}
         self.log(dict(metrics))
@@ -149,18 +152,18 @@ class Watch(transformers.TrainerCallback):
         self._reported = -math.inf
         self._evaluation = 0.0
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """The steps that this process does not do are done already."""
         self._first = state.global_step
         self._last = self._clock()
         self._progress.start("train", self.steps, "steps")
         self._progress.advance(state.global_step)
 
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Every epoch has its own order; the Trainer skips what of it is done."""
         self._packs.start(state.global_step // self._per_epoch)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
+    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Counts, and decides whether this step was the last."""
         step, elapsed = state.global_step, self._clock() - self._started
         stop = self.interrupted, self._budget is not None and elapsed + self._evaluation >= self._budget
@@ -179,7 +182,7 @@ class Watch(transformers.TrainerCallback):
         control.should_log |= control.should_save
         self._progress.advance(step)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **more: Any) -> None:  # noqa: ARG002
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **more: Any) -> None:
         """A line of the log."""
         if logs is None or "loss" not in logs:
             return
@@ -205,12 +208,12 @@ class Watch(transformers.TrainerCallback):
         if not math.isfinite(logs["loss"]):
             raise DataError(
                 f"the loss of step {state.global_step} is not a number\n"
-                "hint: a lower learning_rate, or a higher warmup_steps; the same command goes on from the last checkpoint"
+                "hint: a lower learning_rate or a longer warm-up; --restart begins anew"
             )
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **more: Any
-    ) -> None:  # noqa: ARG002
+    ) -> None:
         """A line of the log; the next steps' speed does not count it."""
         assert metrics is not None
         now = self._clock()
@@ -222,7 +225,7 @@ class Watch(transformers.TrainerCallback):
             )
             self.report(always=True)
 
-    def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
+    def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """The checkpoint is whole when every rank has written its part."""
         self.trainer.accelerator.wait_for_everyone()
         if self._folder is not None:
