@@ -1,6 +1,7 @@
 """The model that is trained: a base, in four bits where asked for, and its adapter."""
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 from chaffinch.errors import DataError, RecipeError
@@ -54,8 +55,9 @@ def load_base(options: Options) -> Any:
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
     try:
+        # The adapter names its base as it was loaded: a folder from wherever it is looked for.
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            options.model,
+            str(Path(options.model).resolve()) if Path(options.model).is_dir() else options.model,
             revision=options.revision,
             dtype=dtype,
             attn_implementation=options.attention,
@@ -98,6 +100,7 @@ def with_adapter(model: Any, options: Options) -> Any:
         lora_dropout=options.lora_dropout,
         target_modules=list(options.lora_targets),
         task_type="CAUSAL_LM",
+        revision=options.revision,
     )
     with warnings.catch_warnings():
         # peft asks transformers by a name that transformers is about to drop.
