@@ -52,14 +52,14 @@ def going(found: Page) -> bool:
 
 def test_a_run_that_is_going_shows_where_it_is_and_loads_itself_anew(tmp_path: Path) -> None:
     lines = [START, *(step(number) for number in range(1, 51)), evaluated(25, 1.75), evaluated(50, 1.8)]
-    found = page(run_folder(tmp_path / "run", lines, learning_rate=2e-5, lora={"r": 128}))
+    found = page(run_folder(tmp_path / "run", lines, options={"model": "m/7b", "lora_rank": 128}))
     assert going(found)
     assert "Step 50 of 200" in found.text
     assert "About 1 min 15 s left" in found.text  # 150 steps of half a second
     assert "Best so far: validation loss 1.7500 at step 25." in found.text
-    assert "learning_rate 2e-05" in found.text
-    assert "lora.r 128" in found.text
-    assert "3.0 GiB most memory" in found.text or "most memory 3.0 GiB" in found.text
+    assert "run on m/7b" in found.text
+    assert "options.lora_rank 128" in found.text
+    assert "most memory 3.0 GiB" in found.text
     drawings = [attributes["aria-label"] for tag, attributes in found.elements if tag == "svg"]
     assert [str(label).removesuffix(" over the steps") for label in drawings] == [
         "Loss",
@@ -105,13 +105,24 @@ def test_a_line_that_is_still_being_written_does_not_count(tmp_path: Path) -> No
     assert [line["step"] for line in report.read_log(folder).steps] == [1]
 
 
-@pytest.mark.parametrize("line", ["[]", "{", '{"kind": "step"}', '{"kind": ["step"]}', '{"kind": "step", "step": "x"}'])
-def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
-    folder = run_folder(tmp_path / "run", [START])
+DAMAGED = ["[]", "{", "3", '{"kind": "step"}', '{"kind": ["step"]}', '{"kind": "step", "step": "x"}', "\x00"]
+
+
+@pytest.mark.parametrize("line", [*DAMAGED, json.dumps(step(2) | {"seconds": math.nan})])
+def test_a_damaged_line_is_told_and_ends_no_training(tmp_path: Path, line: str) -> None:
+    folder = run_folder(tmp_path / "run", [START, step(1)])
     with (folder / report.LOG).open("a") as log:
-        log.write(line + "\n")
-    with pytest.raises(DataError, match="line 2"):
-        report.write(folder)
+        log.write(line + "\n" + json.dumps(step(2)) + "\n")
+    found = page(folder)
+    assert "1 line of log.jsonl could not be read." in found.text
+    assert "Step 2 of 200" in found.text
+
+
+def test_a_plan_made_later_tells_the_steps(tmp_path: Path) -> None:
+    plan = {"kind": "plan", "step": 13, "steps": 60, "seconds_per_step": 0.5, "seconds": 30.0}
+    found = page(run_folder(tmp_path / "run", [START, *(step(n) for n in range(1, 31)), plan]))
+    assert "Step 30 of 60" in found.text
+    assert "About 15.0 s left" in found.text
 
 
 def test_a_folder_without_a_run_is_refused_and_a_failed_page_leaves_the_old_one(tmp_path: Path) -> None:
@@ -128,11 +139,12 @@ def test_a_folder_without_a_run_is_refused_and_a_failed_page_leaves_the_old_one(
 
 
 def test_a_loss_that_is_no_number_is_told_and_not_drawn(tmp_path: Path) -> None:
-    lines = [START, *(step(n) for n in range(1, 5)), step(5, math.nan), step(6, math.inf), step(7), step(8)]
-    html = page(run_folder(tmp_path / "run", [*lines, evaluated(8, math.nan)]))
+    none = step(5) | {"loss": None, "grad_norm": None}
+    lines = [START, *(step(n) for n in range(1, 5)), none, step(6, math.inf), step(7), step(8)]
+    html = page(run_folder(tmp_path / "run", [*lines, evaluated(8, math.nan) | {"eval_loss": None}]))
     assert "At 2 steps, the first of them 5." in html.text
     lines_drawn = [attributes["points"] for tag, attributes in html.elements if tag == "polyline"]
-    assert len(lines_drawn) == 2 + 4  # the loss is broken in two, the four others are whole
+    assert len(lines_drawn) == 2 + 2 + 3  # the loss and the norm are broken in two, the three others are whole
     assert not any("nan" in str(points) or "inf" in str(points) for points in lines_drawn)
     assert "Best so far" not in html.text
 
@@ -150,16 +162,16 @@ def test_the_mixture_is_named_and_linked(tmp_path: Path) -> None:
     rows = [kept_row(kept_id(number, source)) for source in "ab" for number in range(3)]
     out = finished_build(tmp_path / "a # b?", rows, warnings=["source c gave no row"])
     (out / "report.html").write_text("a report")
-    found = page(run_folder(out / "train", [START], mixture={"folder": str(out), "manifest": "ab" * 16}))
+    found = page(run_folder(out / "train", [START], mixture={"out": str(out), "manifest": "ab" * 16}))
     links = [str(attributes["href"]) for tag, attributes in found.elements if tag == "a"]
     assert "../report.html" in links
     assert "a 3 b 3 all 6" in found.text
     assert "source c gave no row" in found.text
-    elsewhere = page(run_folder(tmp_path / "run", [START], mixture={"folder": str(out)}))
+    elsewhere = page(run_folder(tmp_path / "run", [START], mixture={"out": str(out)}))
     assert [attributes["href"] for tag, attributes in elsewhere.elements if tag == "a"][-1] == (
         "../a%20%23%20b%3F/report.html"
     )
-    gone = page(run_folder(tmp_path / "run", [START], mixture={"folder": str(tmp_path / "gone")}))
+    gone = page(run_folder(tmp_path / "run", [START], mixture={"out": str(tmp_path / "gone")}))
     assert "not there any more" in gone.text
 
 
@@ -169,10 +181,11 @@ def test_text_from_data_neither_acts_nor_hides(tmp_path: Path) -> None:
     values = json.loads((out / "manifest.json").read_text())
     values["recipe"] |= {"name": HOSTILE[0], "description": HOSTILE[3]}
     (out / "manifest.json").write_text(json.dumps(values))
-    options = {"name": HOSTILE[1], "mixture": {"folder": str(out)}, "texts": dict(zip(HOSTILE, HOSTILE, strict=True))}
+    texts = dict(zip(HOSTILE, HOSTILE, strict=True))
+    options = {"options": {"model": HOSTILE[1]}, "mixture": {"out": str(out)}, "texts": texts}
     ends = [{"kind": "end", "reason": text} for text in HOSTILE]
     for end in ends:
-        start = START | dict(zip(HOSTILE, HOSTILE, strict=True))
+        start = START | texts | {"splits": texts}
         folder = run_folder(tmp_path / "run", [start, step(1), step(2), evaluated(2, 1.0), end], **options)
         report.write(folder)
         html = (folder / report.PAGE).read_text("utf-8")

@@ -31,57 +31,84 @@ RECENT = 50
 MOST_EVALUATIONS = 200
 
 
+# What a line of each kind has, and what of it may be null because it was no number or is not known.
+_LINES = {
+    "step": (
+        ("step", "epoch", "tokens", "seconds"),
+        ("loss", "learning_rate", "grad_norm", "tokens_per_second", "peak_memory"),
+    ),
+    "eval": (("step", "seconds"), ("eval_loss",)),
+}
+
+
 @dataclass(frozen=True)
 class Log:
     """What `log.jsonl` tells.
 
     Attributes:
-        start: of the run, or of its last continuation; empty before there is one.
-        steps, evaluations: the lines of these kinds, by step.
+        start: of the run, or of its last continuation, with what was planned later; empty before there is one.
+        steps, evaluations: the numbers of the lines of these kinds, by step; what is no number is NaN.
         end: the last line, where the run has ended.
         resumed: how often it was continued.
+        damaged: lines that tell nothing.
     """
 
     start: dict[str, Any]
-    steps: list[dict[str, Any]]
-    evaluations: list[dict[str, Any]]
+    steps: list[dict[str, float]]
+    evaluations: list[dict[str, float]]
     end: dict[str, Any] | None
     resumed: int
+    damaged: int
 
-    def best(self) -> dict[str, Any] | None:
+    def best(self) -> dict[str, float] | None:
         """The evaluation with the lowest loss, the first of equals."""
         finite = [line for line in self.evaluations if math.isfinite(line["eval_loss"])]
         return min(finite, key=lambda line: line["eval_loss"], default=None)
+
+    def steps_planned(self) -> int:
+        """How many steps the run will take, as known so far; 0 when it is not known."""
+        steps = self.start.get("steps")
+        return steps if isinstance(steps, int) else 0
 
 
 def read_log(folder: Path) -> Log:
     """Reads a run's log; a last line that is still being written does not count.
 
     Raises:
-        DataError: there is no log, or a line of it is damaged.
+        DataError: there is no log.
     """
     path = folder / LOG
     try:
         lines = path.read_text("utf-8", errors="replace").split("\n")[:-1]
     except FileNotFoundError:
         raise DataError(f"{folder} holds no training run\nhint: give the folder that --out named") from None
-    found: dict[str, dict[int, dict[str, Any]]] = {"step": {}, "eval": {}}
+    found: dict[str, dict[float, dict[str, float]]] = {"step": {}, "eval": {}}
     start: dict[str, Any] = {}
-    end, resumed = None, 0
-    for number, text in enumerate(lines, 1):
+    end, resumed, damaged = None, 0, 0
+    for text in lines:
         try:
             line = json.loads(text)
             kind = line["kind"]
             if kind in found:
                 # Of a step that was done again only what was last logged counts.
-                found[kind][int(line["step"])] = line | {"step": int(line["step"])}
-            end = line if kind == "end" else None
-            start = start | line if kind in ("start", "resume") else start
-            resumed += kind == "resume"
+                numbers = _numbers_of(line, *_LINES[kind])
+                found[kind][numbers["step"]] = numbers
         except (ValueError, KeyError, TypeError):
-            raise DataError(f"{path}: line {number} is none of a training log\nhint: train again") from None
+            # A page is no reason to end a training.
+            damaged += 1
+            continue
+        end = line if kind == "end" else None
+        start = start | line if kind in ("start", "resume", "plan") else start
+        resumed += kind == "resume"
     steps, evaluations = ([lines[step] for step in sorted(lines)] for lines in found.values())
-    return Log(start, steps, evaluations, end, resumed)
+    return Log(start, steps, evaluations, end, resumed, damaged)
+
+
+def _numbers_of(line: Mapping[str, Any], needed: Sequence[str], others: Sequence[str]) -> dict[str, float]:
+    found = {name: float(line[name]) for name in needed}
+    if not all(map(math.isfinite, found.values())):
+        raise ValueError("a step has a number and a time")
+    return found | {name: math.nan if line.get(name) is None else float(line[name]) for name in others}
 
 
 def read_options(folder: Path) -> dict[str, Any]:
@@ -114,12 +141,7 @@ def write(folder: Path) -> None:
         DataError: the folder holds no run, or a file of it is damaged.
         OSError: the page cannot be written.
     """
-    log, options = read_log(folder), read_options(folder)
-    try:
-        page = _template().render(**_contents(folder, log, options))
-    except (KeyError, TypeError, ValueError, AttributeError, jinja2.UndefinedError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise DataError(f"{folder / LOG} lacks what the page needs: {what}\nhint: train again") from error
+    page = _template().render(**_contents(folder, read_log(folder), read_options(folder)))
     with atomic_path(folder / PAGE) as temporary:
         temporary.write_text(page, "utf-8")
 
@@ -130,16 +152,15 @@ def _template() -> jinja2.Template:
 
 
 def _contents(folder: Path, log: Log, options: Mapping[str, Any]) -> dict[str, Any]:
-    last = log.steps[-1] if log.steps else {}
-    best = log.best()
-    # A time or token budget ends a run before its last step.
-    total = int(log.start.get("steps", 0))
+    last, best, total = log.steps[-1] if log.steps else {}, log.best(), log.steps_planned()
+    mixture = _mixture(folder, options)
     return {
-        "name": str(options.get("name") or folder.resolve().name),
+        "name": f"{mixture['name'] if mixture else folder.resolve().name} on {setting(options, 'model')}",
         "refresh": REFRESH_SECONDS if log.end is None else 0,
         "now": datetime.now(UTC).isoformat(timespec="seconds"),
         "end": log.end,
         "resumed": log.resumed,
+        "damaged": log.damaged,
         "step": last.get("step", 0),
         "steps": total,
         "done": min(last.get("step", 0) / total, 1.0) if total else 0.0,
@@ -150,9 +171,8 @@ def _contents(folder: Path, log: Log, options: Mapping[str, Any]) -> dict[str, A
         "plots": _plots(log, best),
         "evaluations": log.evaluations[-MOST_EVALUATIONS:],
         "n_evaluations": len(log.evaluations),
-        "options": _flat(options),
-        "start": {key: value for key, value in log.start.items() if key != "kind"},
-        "mixture": _mixture(folder, options),
+        "options": [*flat(options), *flat({key: value for key, value in log.start.items() if key != "kind"})],
+        "mixture": mixture,
     }
 
 
@@ -161,9 +181,8 @@ def _time_left(log: Log, total: int) -> float | None:
     recent = log.steps[-RECENT:]
     if log.end is not None or len(recent) < 2 or not total:
         return None
-    spent = float(recent[-1]["seconds"] - recent[0]["seconds"])
-    done = int(recent[-1]["step"] - recent[0]["step"])
-    return max(total - int(recent[-1]["step"]), 0) * spent / done
+    first, last = recent[0], recent[-1]
+    return max(total - last["step"], 0) * (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
 
 
 def _numbers(log: Log, last: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -176,7 +195,7 @@ def _numbers(log: Log, last: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("tokens", count(last["tokens"])),
         ("tokens a second, all in all", count(round(last["tokens"] / spent))),
         ("time", duration(last["seconds"])),
-        ("most memory", size(max(line.get("peak_memory") or 0 for line in log.steps))),
+        ("most memory", size(max((line["peak_memory"] for line in log.steps if line["peak_memory"] > 0), default=0))),
     ]
     if log.evaluations:
         found.insert(1, ("validation loss", f"{log.evaluations[-1]['eval_loss']:.4f}"))
@@ -203,10 +222,10 @@ class Plot:
 
 
 def _plots(log: Log, best: Mapping[str, Any] | None) -> list[Plot]:
-    def series(name: str) -> list[tuple[int, float]]:
-        return [(line["step"], float(line[name])) for line in log.steps if line.get(name) is not None]
+    def series(name: str) -> list[tuple[float, float]]:
+        return [(line["step"], line[name]) for line in log.steps]
 
-    evaluations = [(line["step"], float(line["eval_loss"])) for line in log.evaluations]
+    evaluations = [(line["step"], line["eval_loss"]) for line in log.evaluations]
     at = None if best is None else best["step"]
     plots = [
         _plot("Loss", {"train": series("loss"), "eval": evaluations}, at, "{:.4g}"),
@@ -220,8 +239,8 @@ def _plots(log: Log, best: Mapping[str, Any] | None) -> list[Plot]:
 
 def _plot(
     title: str,
-    series: Mapping[str, Sequence[tuple[int, float]]],
-    best: int | None,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    best: float | None,
     number: str,
     least: float | None = None,
 ) -> Plot | None:
@@ -260,7 +279,7 @@ def _plot(
     )
 
 
-def _thin(points: Sequence[tuple[int, float]]) -> list[tuple[float, float]]:
+def _thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """At most MOST_POINTS of them, each the mean of its neighbours; what is not finite makes its own mean so."""
     each = -(-len(points) // MOST_POINTS) or 1
     parts = [points[start : start + each] for start in range(0, len(points), each)]
@@ -293,21 +312,27 @@ def _marks(low: float, high: float) -> list[float]:
     return [round(mark * step, 12 - math.floor(math.log10(spread))) for mark in range(first, last + 1)]
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
+def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
     """Every value with its dotted name."""
     found: list[tuple[str, str]] = []
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            found += _flat(value, f"{before}{key}.")
+            found += flat(value, f"{before}{key}.")
         else:
             found.append((f"{before}{key}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
     return found
 
 
+def setting(options: Mapping[str, Any], name: str) -> Any:
+    """One of the run's options; None where it has none of this name."""
+    own = options.get("options")
+    return (own if isinstance(own, Mapping) else options).get(name)
+
+
 def mixture_folder(options: Mapping[str, Any]) -> Path | None:
     """Where the mixture lies that the run was trained on, if its options tell."""
     mixture = options.get("mixture")
-    named = mixture.get("folder") if isinstance(mixture, Mapping) else mixture
+    named = mixture.get("out") if isinstance(mixture, Mapping) else mixture
     return Path(named) if isinstance(named, str) else None
 
 
