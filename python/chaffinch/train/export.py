@@ -235,7 +235,6 @@ def merge(folder: Path) -> Path:
         OSError: the model cannot be written.
     """
     import peft
-    import torch
     import transformers
 
     options, adapter = read_options(folder), folder / ADAPTER
@@ -245,21 +244,19 @@ def merge(folder: Path) -> Path:
     known: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     try:
         config = transformers.AutoConfig.from_pretrained(name, **known)
-        if getattr(config, "quantization_config", None) is not None:
-            raise DataError(
-                f"{name} is quantised: what is merged into it is lost\nhint: train on the model it was made of"
-            )
-        base = transformers.AutoModelForCausalLM.from_pretrained(
-            name, dtype="auto", low_cpu_mem_usage=True, weights_only=True, **known
-        )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **known)
-        with torch.no_grad():
+        whole = getattr(config, "quantization_config", None) is None
+        if whole:
+            base = transformers.AutoModelForCausalLM.from_pretrained(name, dtype="auto", weights_only=True, **known)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(name, **known)
             model = peft.PeftModel.from_pretrained(base, str(adapter)).merge_and_unload(safe_merge=True)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         first = str(error).strip().partition("\n")[0] or type(error).__name__
         raise DataError(
             f"{adapter} cannot be merged into {name}: {first}\nhint: the base has to be the one of the training"
         ) from error
+    if not whole:
+        hint = "hint: train on the model that it was made of"
+        raise DataError(f"{name} is quantised, and an adapter is not merged into so few bits\n{hint}")
     _mend(model)
     place = folder / MERGED
     temporary = temporary_beside(place)
