@@ -1,9 +1,11 @@
 """A run that was stopped or killed goes on as if nothing had been."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 import chaffinch as cf
 from chaffinch.progress import NoProgress
-from tests.train.made import save_model, steps, train
+from tests.train.made import TINY, save_model, steps, train
 
 STEPS = 24
 SHORT: dict[str, Any] = {"epochs": 2}
@@ -125,6 +127,19 @@ def test_a_finished_run_is_not_done_again(undisturbed: Path, built: Path, model:
     assert (undisturbed / "log.jsonl").read_bytes() == before
     assert done.reason == "done"
     assert done.best_step in range(8, STEPS + 1, 8)
+
+
+def test_killed_between_the_last_step_and_the_adapter(
+    undisturbed: Path, built: Path, model: str, tmp_path: Path
+) -> None:
+    run = shutil.copytree(undisturbed, tmp_path / "run")
+    shutil.rmtree(run / "adapter")
+    done = train(built, run, model, **SHORT)
+    assert done == replace(
+        cf.train(built, "birbal", to=undisturbed, model=model, **TINY | SHORT), path=run, adapter=run / "adapter"
+    )
+    assert steps(done.log) == steps(log(undisturbed))
+    assert weights(run) == weights(undisturbed)
 
 
 def test_other_options_are_another_run(undisturbed: Path, built: Path, model: str, tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ class _Run:
     def train(self, packed: Any, started: float, clock: Callable[[], float]) -> dict[str, Any]:
         """Trains, and gives the log's last line."""
         import torch
-        from transformers import IntervalStrategy
+        from transformers import IntervalStrategy, TrainerState
 
         from chaffinch.train import loss, model, selftest
         from chaffinch.train.neftune import Neftune
@@ -243,8 +243,13 @@ class _Run:
             folder.log(**said)
             self.tell(said)
         trainer = PackTrainer(adapted, arguments, data, validation, options, watch)
-        with _stops_cleanly(watch):
-            trainer.train(resume_from_checkpoint=None if path is None else str(path))
+        if path is not None and so_far["step"] >= watch.steps:
+            # It was killed behind its last step: the Trainer would do one more.
+            trainer.state = TrainerState.load_from_json(str(path / "trainer_state.json"))
+            watch.end()
+        else:
+            with _stops_cleanly(watch):
+                trainer.train(resume_from_checkpoint=None if path is None else str(path))
         self.progress.finish(trainer.state.global_step, 0)
         return self._end(trainer, watch)
 
@@ -284,9 +289,9 @@ class _Run:
             "best_eval_loss": state.best_metric if state.best_global_step else None,
         }
         if trainer.args.process_index == 0:
+            self.folder.log(**ended)
             if watch.reason != "interrupted":
                 self._publish(best)
-            self.folder.log(**ended)
             watch.report(always=True)
         trainer.accelerator.wait_for_everyone()
         if watch.reason == "interrupted":

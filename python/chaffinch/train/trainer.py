@@ -171,8 +171,7 @@ class Watch(transformers.TrainerCallback):
         self.tokens, self.tokens_here = self.tokens + tokens, 0
         self._measure(step, elapsed, state)
         if late or step >= self.steps:
-            if late or self.steps < self._most:
-                self.reason = "hours"
+            self.end(late=bool(late))
             control.should_training_stop = control.should_save = True
             control.should_evaluate = self.trainer.eval_dataset is not None
         elif interrupted:
@@ -233,6 +232,11 @@ class Watch(transformers.TrainerCallback):
             values = {"step": state.global_step, "tokens": self.tokens, "seconds": self._clock() - self._started}
             write_json(path / PROGRESS, values)
         self._last = self._clock()
+
+    def end(self, *, late: bool = False) -> None:
+        """The run's last step is done: because there are no more, or because the time for them is over."""
+        if late or self.steps < self._most:
+            self.reason = "hours"
 
     def report(self, *, always: bool = False) -> None:
         """Writes training.html anew, though not many times a minute."""
