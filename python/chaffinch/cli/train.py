@@ -92,11 +92,11 @@ def _tell_options(resolved: "Options", as_json: bool) -> None:
 def _written(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return (
-        {None: "none", True: "true", False: "false"}.get(value, str(value))
-        if value is None or isinstance(value, bool)
-        else str(value)
-    )
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _idle(gpus: int) -> str:
+    return f"; {gpus} more are idle: torchrun --nproc-per-node {gpus + 1} --no-python chaffinch train" if gpus else ""
 
 
 def _tell_plan(said: dict[str, Any]) -> None:
@@ -116,6 +116,7 @@ def _tell_plan(said: dict[str, Any]) -> None:
             ("steps", f"{said['steps']:,}, an epoch has {said['steps_per_epoch']:,} of {said['rows_per_step']:,} rows"),
             *([("goes on", f"behind step {said['step']:,}")] if said["kind"] == "resume" else []),
             ("trained", f"{said['trainable']:,} of {said['parameters']:,} parameters ({share:.2%})"),
+            ("device", f"{said['device']}{_idle(said['idle_gpus'])}"),
             ("self-test", f"documents are kept apart (difference {said['self_test']:.1e})"),
         ]
     )

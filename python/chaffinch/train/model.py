@@ -23,6 +23,23 @@ def check_installed() -> None:
             raise RecipeError(f"training needs {name}, which is not installed\n{HINT}")
 
 
+def check_device(options: Options) -> None:
+    """Refuses what the device cannot do.
+
+    Raises:
+        RecipeError: naming the option.
+    """
+    import torch
+
+    cuda = torch.cuda.is_available()
+    if options.attention == "flash_attention_2" and not cuda:
+        raise RecipeError("attention: flash_attention_2 needs a GPU\nhint: attention=chaffinch runs on any device")
+    if options.attention == "chaffinch" and options.dtype == "float32" and cuda:
+        raise RecipeError(
+            "dtype: on a GPU torch's varlen_attn computes in bfloat16\nhint: dtype=bfloat16, or attention=sdpa"
+        )
+
+
 def load_base(options: Options) -> Any:
     """The base model, frozen, on the device of this process. Code that comes with a model is never run.
 

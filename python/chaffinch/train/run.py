@@ -18,7 +18,7 @@ from chaffinch.result import Result
 from chaffinch.store import hash_file
 from chaffinch.train import budget
 from chaffinch.train.folder import ADAPTER, CHECKPOINTS, MERGED, PACKS, REPORT, Folder
-from chaffinch.train.model import check_installed
+from chaffinch.train.model import check_device, check_installed
 from chaffinch.train.options import Options, resolve
 
 VERSIONS = ("torch", "transformers", "peft", "accelerate", "bitsandbytes")
@@ -102,6 +102,7 @@ def train(
     started = clock()
     check_installed()
     resolved = resolve(preset, options)
+    check_device(resolved)
     limit = None if tokens is None else budget.parse_tokens(tokens)
     if hours is not None and not (math.isfinite(hours) and hours > 0):
         raise RecipeError(f"hours: {hours}\nhint: more than 0")
@@ -237,6 +238,8 @@ class _Run:
                 "trainable": trainable,
                 "parameters": parameters,
                 "self_test": error,
+                "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+                "idle_gpus": max(0, torch.cuda.device_count() - arguments.world_size),
                 "packs_made": packed.made,
                 "splits": {name: vars(one) for name, one in packed.splits.items()},
             }
@@ -328,6 +331,11 @@ def _arguments(options: Options, folder: Path) -> Any:
     import transformers
 
     cuda = torch.cuda.is_available()
+    there = transformers.integrations.get_available_reporting_integrations() if options.report_to else []
+    for name in options.report_to:
+        if name not in there:
+            hint = f"hint: install it; here there is {', '.join(there) or 'none'}"
+            raise RecipeError(f"report_to: transformers finds no {name}\n{hint}")
     try:
         arguments = transformers.TrainingArguments(
             output_dir=str(folder / CHECKPOINTS),
