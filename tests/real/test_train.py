@@ -35,7 +35,7 @@ def test_build_pack_train_evaluate(real: Path, tmp_path: Path) -> None:
     done = cf.train(
         built.out, "birbal", model=str(model), template="alpaca", length=1024, load_in_4bit=False, dtype="float32",
         double_quantisation=False, optimizer="adamw_torch", micro_batch=1, gradient_accumulation=1, lora_rank=16,
-        lora_alpha=32, learning_rate=3e-3, warmup_steps=3, eval_steps=10, save_steps=10, epochs=STEPS / packs,
+        lora_alpha=32, learning_rate=3e-2, warmup_steps=3, eval_steps=10, save_steps=10, epochs=STEPS / packs,
     )  # fmt: skip
     assert done.steps == STEPS
     assert not done.log[0]["packs_made"], "the build's own packs are taken"
