@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import chaffinch as cf
+from chaffinch.cli.train import _written
 from chaffinch.train.budget import Mixture, parse_tokens, steps_for_seconds, steps_for_tokens
 from chaffinch.train.options import Options, presets, resolve
 from chaffinch.train.trainer import rate
@@ -131,3 +132,11 @@ def test_steps_of_a_budget() -> None:
     assert steps_for_seconds(25 + 20 + 90 * 3, **asked) == 100
     assert steps_for_seconds(25, **asked) == 10, "never fewer than are done"
     assert steps_for_seconds(1e9, **{**asked, "most": 300}) == 300
+
+
+def test_the_page_has_every_option_and_its_values() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    shown = [resolve(preset).model_dump() for preset in ("birbal", "flacuna")]
+    for name, field in Options.model_fields.items():
+        cells = [_written(values[name]) for values in shown]
+        assert f"| `{name}` | {' | '.join(cells)} | {field.description or ''} |" in page, name

@@ -45,7 +45,7 @@ def load_base(options: Options) -> Any:
 
     Raises:
         DataError: it cannot be loaded.
-        RecipeError: bitsandbytes is needed and missing.
+        RecipeError: bitsandbytes is needed and missing, or documents may be longer than the model's positions.
     """
     import torch
     import transformers
@@ -55,6 +55,7 @@ def load_base(options: Options) -> Any:
 
     register()
     dtype = getattr(torch, options.dtype)
+    device: Any = PartialState().local_process_index if torch.cuda.is_available() else "cpu"
     more: dict[str, Any] = {}
     if options.load_in_4bit:
         import importlib.util
@@ -67,7 +68,7 @@ def load_base(options: Options) -> Any:
             bnb_4bit_use_double_quant=options.double_quantisation,
             bnb_4bit_compute_dtype=dtype,
         )
-        more["device_map"] = {"": PartialState().device}
+        more["device_map"] = {"": device}
     bars = transformers.utils.logging
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
@@ -90,8 +91,11 @@ def load_base(options: Options) -> Any:
     finally:
         if shown:
             bars.enable_progress_bar()
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if positions is not None and options.length > positions:
+        raise RecipeError(f"length: {options.length:,}, and {options.model} has {positions:,} positions\nhint: fewer")
     model.config.use_cache = False
-    return model.requires_grad_(False)
+    return (model if options.load_in_4bit else model.to(device)).requires_grad_(False)
 
 
 def with_adapter(model: Any, options: Options) -> Any:

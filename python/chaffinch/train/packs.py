@@ -125,7 +125,8 @@ def _are_the_same(result: Result, options: Options, files: TokenizerFiles, ranks
     validation = splits.get("validation", {"documents": 0})["documents"]
     if (
         recipe.format.template != options.template
-        or (tokens.train_on, tokens.too_long, tokens.marks) != (options.train_on, options.too_long, "keep")
+        or recipe.format.marks not in (None, "keep")
+        or (tokens.train_on, tokens.too_long) != (options.train_on, options.too_long)
         or not tokens.max_length == pack.length == options.length
         or pack.pad_to_multiple_of != 1
         or any(one["packs"] % ranks for one in splits.values())
