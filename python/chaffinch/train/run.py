@@ -101,6 +101,8 @@ def train(
     """
     started = clock()
     check_installed()
+    from chaffinch.train.trainer import arguments_of
+
     resolved = resolve(preset, options)
     check_device(resolved)
     limit = None if tokens is None else budget.parse_tokens(tokens)
@@ -110,7 +112,7 @@ def train(
     folder = Folder(Path(to) if to is not None else result.out / "train")
     if folder.path.resolve() == result.out.resolve():
         raise DataError(f"{folder.path} holds a mixture\nhint: give a folder of its own to a run")
-    arguments = _arguments(resolved, folder.path)
+    arguments = arguments_of(resolved, folder.path)
     first = arguments.process_index == 0
     quiet = progress if progress is not None and first else NoProgress()
     run = _Run(result, resolved, folder, arguments, hours, limit, quiet, tell if first and tell else _nobody)
@@ -324,57 +326,6 @@ class _Run:
 
 def _nobody(said: dict[str, Any]) -> None:
     """Is told, and says nothing."""
-
-
-def _arguments(options: Options, folder: Path) -> Any:
-    import torch
-    import transformers
-
-    cuda = torch.cuda.is_available()
-    there = transformers.integrations.get_available_reporting_integrations() if options.report_to else []
-    for name in options.report_to:
-        if name not in there:
-            hint = f"hint: install it; here there is {', '.join(there) or 'none'}"
-            raise RecipeError(f"report_to: transformers finds no {name}\n{hint}")
-    try:
-        arguments = transformers.TrainingArguments(
-            output_dir=str(folder / CHECKPOINTS),
-            use_cpu=not cuda,
-            bf16=options.dtype == "bfloat16",
-            per_device_train_batch_size=options.micro_batch,
-            gradient_accumulation_steps=options.gradient_accumulation,
-            learning_rate=options.learning_rate,
-            weight_decay=options.weight_decay,
-            max_grad_norm=options.max_grad_norm,
-            optim=options.optimizer,
-            adam_beta1=options.adam_beta1,
-            adam_beta2=options.adam_beta2,
-            adam_epsilon=options.adam_epsilon,
-            activation_checkpointing=options.activation_checkpointing,
-            activation_checkpointing_kwargs={"use_reentrant": False},
-            logging_steps=options.logging_steps,
-            logging_nan_inf_filter=False,
-            save_strategy="steps",
-            save_steps=options.save_steps,
-            save_total_limit=options.keep_checkpoints,
-            metric_for_best_model="eval_loss",
-            greater_is_better=False,
-            report_to=options.report_to or "none",
-            run_name=folder.resolve().parent.name,
-            disable_tqdm=True,
-            log_level="error",
-            log_level_replica="error",
-            ddp_find_unused_parameters=False,
-            seed=options.seed,
-            data_seed=options.seed,
-            eval_strategy="steps",
-            eval_steps=options.eval_steps,
-        )
-    except (ValueError, ImportError) as error:
-        raise RecipeError(f"transformers refuses the options: {error}\nhint: see `chaffinch train --help`") from None
-    # More than one GPU is for torchrun: one process would make its copies of the model anew with every step.
-    arguments._n_gpu = min(1, arguments.n_gpu)
-    return arguments
 
 
 def _from_first(values: list[Any], ranks: int) -> list[Any]:

@@ -4,22 +4,76 @@ import math
 import resource
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from torch.utils.data import DataLoader
 
-from chaffinch.errors import DataError
+from chaffinch.errors import DataError, RecipeError
 from chaffinch.progress import Progress
 from chaffinch.report.numbers import duration
 from chaffinch.train import budget
 from chaffinch.train.dataset import PackedDataset
-from chaffinch.train.folder import PLAN, PROGRESS, Folder, write_json
+from chaffinch.train.folder import CHECKPOINTS, PLAN, PROGRESS, Folder, write_json
 from chaffinch.train.loss import UNTRAINED, evaluating
 from chaffinch.train.options import Options
 
 Tell = Callable[[dict[str, Any]], None]
+
+
+def arguments_of(options: Options, folder: Path) -> transformers.TrainingArguments:
+    """The options as the Trainer has them; the number of steps is put in when the packs are known.
+
+    Raises:
+        RecipeError: transformers has no such optimizer, or finds no such tracker.
+    """
+    cuda = torch.cuda.is_available()
+    there = transformers.integrations.get_available_reporting_integrations() if options.report_to else []
+    for name in options.report_to:
+        if name not in there:
+            hint = f"hint: install it; here there is {', '.join(there) or 'none'}"
+            raise RecipeError(f"report_to: transformers finds no {name}\n{hint}")
+    try:
+        arguments = transformers.TrainingArguments(
+            output_dir=str(folder / CHECKPOINTS),
+            use_cpu=not cuda,
+            bf16=options.dtype == "bfloat16",
+            per_device_train_batch_size=options.micro_batch,
+            gradient_accumulation_steps=options.gradient_accumulation,
+            learning_rate=options.learning_rate,
+            weight_decay=options.weight_decay,
+            max_grad_norm=options.max_grad_norm,
+            optim=options.optimizer,
+            adam_beta1=options.adam_beta1,
+            adam_beta2=options.adam_beta2,
+            adam_epsilon=options.adam_epsilon,
+            activation_checkpointing=options.activation_checkpointing,
+            activation_checkpointing_kwargs={"use_reentrant": False},
+            logging_steps=options.logging_steps,
+            logging_nan_inf_filter=False,
+            save_strategy="steps",
+            save_steps=options.save_steps,
+            save_total_limit=options.keep_checkpoints,
+            metric_for_best_model="eval_loss",
+            greater_is_better=False,
+            report_to=options.report_to or "none",
+            run_name=folder.resolve().parent.name,
+            disable_tqdm=True,
+            log_level="error",
+            log_level_replica="error",
+            ddp_find_unused_parameters=False,
+            seed=options.seed,
+            data_seed=options.seed,
+            eval_strategy="steps",
+            eval_steps=options.eval_steps,
+        )
+    except (ValueError, ImportError) as error:
+        raise RecipeError(f"transformers refuses the options: {error}\nhint: see `chaffinch train --help`") from None
+    # More than one GPU is for torchrun: one process would make its copies of the model anew with every step.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 class PackTrainer(transformers.Trainer):
@@ -136,9 +190,8 @@ class Watch(transformers.TrainerCallback):
         tell: Tell,
         clock: Callable[[], float],
     ) -> None:
-        self._folder, self._options, self._mixture, self._per_epoch, self._packs = (
-            folder, options, mixture, per_epoch, packs,
-        )  # fmt: skip
+        self._folder, self._options, self._mixture = folder, options, mixture
+        self._per_epoch, self._packs = per_epoch, packs
         self._most, self.warmup = steps, options.warmup(steps)
         self.steps = steps if plan is None else plan
         self.reason, self.tokens, self.tokens_here = reason, tokens, 0
@@ -228,7 +281,7 @@ class Watch(transformers.TrainerCallback):
         """The checkpoint is whole when every rank has written its part."""
         self.trainer.accelerator.wait_for_everyone()
         if self._folder is not None:
-            path = self._folder.path / "checkpoints" / f"checkpoint-{state.global_step}"
+            path = self._folder.path / CHECKPOINTS / f"checkpoint-{state.global_step}"
             values = {"step": state.global_step, "tokens": self.tokens, "seconds": self._clock() - self._started}
             write_json(path / PROGRESS, values)
         self._last = self._clock()
