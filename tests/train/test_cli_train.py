@@ -84,6 +84,10 @@ def test_what_the_device_cannot_do_is_told(
     torch = pytest.importorskip("torch")
     with pytest.raises(cf.RecipeError, match="report_to: transformers finds no wandbb\nhint: "):
         train(built, tmp_path / "run", model, report_to=["wandbb"])
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    for options in ({"load_in_4bit": True}, {"optimizer": "paged_adamw_32bit"}):
+        with pytest.raises(cf.RecipeError, match=f"{next(iter(options))}.* needs bitsandbytes, which is not installed"):
+            train(built, tmp_path / "run", model, **options)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(cf.RecipeError, match="flash_attention_2 needs a GPU\nhint: "):
         train(built, tmp_path / "run", model, attention="flash_attention_2")

@@ -23,12 +23,14 @@ def check_installed() -> None:
             raise RecipeError(f"training needs {name}, which is not installed\n{HINT}")
 
 
-def check_device(options: Options) -> None:
-    """Refuses what the device cannot do.
+def check_options(options: Options) -> None:
+    """Refuses what this device or what is installed cannot do.
 
     Raises:
         RecipeError: naming the option.
     """
+    import importlib.util
+
     import torch
 
     cuda = torch.cuda.is_available()
@@ -38,6 +40,10 @@ def check_device(options: Options) -> None:
         raise RecipeError(
             "dtype: on a GPU torch's varlen_attn computes in bfloat16\nhint: dtype=bfloat16, or attention=sdpa"
         )
+    by_bits = options.load_in_4bit or any(part in options.optimizer for part in ("paged", "8bit", "bnb"))
+    if by_bits and importlib.util.find_spec("bitsandbytes") is None:
+        what = "load_in_4bit" if options.load_in_4bit else f"optimizer: {options.optimizer}"
+        raise RecipeError(f"{what} needs bitsandbytes, which is not installed\n{HINT}")
 
 
 def load_base(options: Options) -> Any:
@@ -45,7 +51,7 @@ def load_base(options: Options) -> Any:
 
     Raises:
         DataError: it cannot be loaded.
-        RecipeError: bitsandbytes is needed and missing, or documents may be longer than the model's positions.
+        RecipeError: documents may be longer than the model's positions.
     """
     import torch
     import transformers
@@ -56,19 +62,15 @@ def load_base(options: Options) -> Any:
     register()
     dtype = getattr(torch, options.dtype)
     device: Any = PartialState().local_process_index if torch.cuda.is_available() else "cpu"
-    more: dict[str, Any] = {}
+    # Straight to the GPU: of several processes, not all could have the whole in the memory of the CPU.
+    more: dict[str, Any] = {"device_map": {"": device}} if options.load_in_4bit or device != "cpu" else {}
     if options.load_in_4bit:
-        import importlib.util
-
-        if importlib.util.find_spec("bitsandbytes") is None:
-            raise RecipeError(f"load_in_4bit needs bitsandbytes, which is not installed\n{HINT}; or set it to false")
         more["quantization_config"] = transformers.BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=options.double_quantisation,
             bnb_4bit_compute_dtype=dtype,
         )
-        more["device_map"] = {"": device}
     bars = transformers.utils.logging
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
@@ -95,7 +97,7 @@ def load_base(options: Options) -> Any:
     if positions is not None and options.length > positions:
         raise RecipeError(f"length: {options.length:,}, and {options.model} has {positions:,} positions\nhint: fewer")
     model.config.use_cache = False
-    return (model if options.load_in_4bit else model.to(device)).requires_grad_(False)
+    return model.requires_grad_(False)
 
 
 def with_adapter(model: Any, options: Options) -> Any:

@@ -18,7 +18,7 @@ from chaffinch.result import Result
 from chaffinch.store import hash_file
 from chaffinch.train import budget
 from chaffinch.train.folder import ADAPTER, CHECKPOINTS, MERGED, PACKS, REPORT, Folder
-from chaffinch.train.model import check_device, check_installed
+from chaffinch.train.model import check_installed, check_options
 from chaffinch.train.options import Options, resolve
 
 VERSIONS = ("torch", "transformers", "peft", "accelerate", "bitsandbytes")
@@ -104,7 +104,7 @@ def train(
     from chaffinch.train.trainer import arguments_of
 
     resolved = resolve(preset, options)
-    check_device(resolved)
+    check_options(resolved)
     limit = None if tokens is None else budget.parse_tokens(tokens)
     if hours is not None and not (math.isfinite(hours) and hours > 0):
         raise RecipeError(f"hours: {hours}\nhint: more than 0")
