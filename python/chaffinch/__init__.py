@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chaffinch import train
     from chaffinch.building import build
     from chaffinch.difference import diff
     from chaffinch.errors import DataError, RecipeError
@@ -59,6 +60,7 @@ _HOMES = {
     "rouge": "stages.rouge",
     "sample": "stages.sample",
     "tokenize": "stages.tokenize",
+    "train": "train",
     "trl_config": "train.trl",
     "why": "story",
 }
@@ -89,6 +91,7 @@ __all__ = [
     "rouge",
     "sample",
     "tokenize",
+    "train",
     "trl_config",
     "why",
 ]
@@ -97,7 +100,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    home = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    # A package that is its own verb can be called.
+    value = home if _HOMES[name] == name else getattr(home, name)
     globals()[name] = value
     return value
 

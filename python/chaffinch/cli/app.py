@@ -21,6 +21,7 @@ from chaffinch.cli.report import report
 from chaffinch.cli.score import score
 from chaffinch.cli.sources import sources
 from chaffinch.cli.synth import synth
+from chaffinch.cli.train import train
 from chaffinch.cli.why import why
 
 app = typer.Typer(
@@ -88,6 +89,11 @@ EXAMPLES: dict[Callable[..., None], list[str]] = {
     pool: ["chaffinch pool promptsource/templates/ -o p3.yaml"],
     synth: ["chaffinch synth --out demo/data --rows 20000 --profile demo"],
     report: ["chaffinch report out/"],
+    train: [
+        "chaffinch train out/ --preset birbal --hours 24",
+        "chaffinch train out/ --preset birbal --model models/mistral-7b --set epochs=2 --set mode=paper --tokens 50M",
+        "torchrun --nproc-per-node 4 --no-python chaffinch train out/ --preset flacuna --out runs/flacuna",
+    ],
     evaluate: [
         "chaffinch evaluate models/mine --suite instructeval --data data/ -o eval/mine --allow-code --mixture out/",
         "chaffinch evaluate models/mine --suite mmlu,gsm8k --data data/ -o eval/mine --variants robustness,fairness",

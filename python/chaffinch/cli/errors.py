@@ -16,6 +16,14 @@ USAGE = 2
 INTERRUPTED = 130
 
 
+_DECIDED = ": what was read and decided so far is kept, the same command goes on from there"
+_KEPT = {
+    "build": _DECIDED,
+    "score": _DECIDED,
+    "train": ": the same command goes on from the last checkpoint",
+}
+
+
 class Verbs(TyperGroup):
     """The group of all verbs, which turns their exceptions into exit codes."""
 
@@ -24,8 +32,7 @@ class Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            kept = ": what was read and decided so far is kept, the same command goes on from there"
-            typer.echo(f"interrupted{kept if ctx.invoked_subcommand in ('build', 'score') else ''}", err=True)
+            typer.echo(f"interrupted{_KEPT.get(ctx.invoked_subcommand, '')}", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except RecipeError as error:
             _tell(error)

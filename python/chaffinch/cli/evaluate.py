@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A model's folder, a name of the hub, or with --address a server's.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A model's or an adapter's folder, a name of the hub, or with --address a server's."
+        ),
     ],
     suite: Annotated[
         str,

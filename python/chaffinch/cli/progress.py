@@ -35,9 +35,10 @@ def amount(done: int, total: int | None, unit: str) -> str:
     return f"{write(done)} / {write(total)}{suffix}" if total is not None else f"{write(done)}{suffix}"
 
 
-def outcome(rows_out: int, removed: int) -> str:
-    """`4,000 rows, 1,000 removed`."""
-    return f"{rows_out:,} rows, {removed:,} removed" if removed else f"{rows_out:,} rows"
+def outcome(rows_out: int, removed: int, unit: str = "rows") -> str:
+    """`4,000 rows, 1,000 removed`; what was read as bytes are rows, too."""
+    done = f"{rows_out:,} {'rows' if unit == 'bytes' else unit}"
+    return f"{done}, {removed:,} removed" if removed else done
 
 
 class PlainProgress:
@@ -74,7 +75,7 @@ class PlainProgress:
 
     def finish(self, rows_out: int, removed: int) -> None:
         """See `Progress.finish`."""
-        self._write(f"{outcome(rows_out, removed)}, {duration(perf_counter() - self._started)}")
+        self._write(f"{outcome(rows_out, removed, self._unit)}, {duration(perf_counter() - self._started)}")
 
     def _write(self, text: str) -> None:
         self._stream.write(f"{self._stage + ':':<12} {text}\n")
@@ -120,5 +121,5 @@ class BarProgress:
         """See `Progress.finish`."""
         # A stage found in the cache never advances, and one without rows has no total: both are done.
         total = self._total or 1
-        self.live.update(self._task, total=total, completed=total, note=outcome(rows_out, removed))
+        self.live.update(self._task, total=total, completed=total, note=outcome(rows_out, removed, self._unit))
         self.live.stop_task(self._task)

@@ -2,14 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pyarrow as pa
 import pyarrow.parquet as pq
-from markupsafe import Markup
 
 from chaffinch.cache import atomic_path
 from chaffinch.errors import DataError
@@ -18,7 +15,7 @@ from chaffinch.evaluation.measuring import NAMES, PLAIN
 from chaffinch.evaluation.run import ITEMS, RESULTS
 from chaffinch.evaluation.task import mean_score
 from chaffinch.files import write_table
-from chaffinch.report.html import show
+from chaffinch.report.html import environment
 
 # What else scores depend on, and what sets it; the seed is no matter where nothing is varied.
 DEPENDS = {"judge": "--judge-model", "lists": "--lists", "seed": "--seed"}
@@ -153,14 +150,8 @@ def write(table: pa.Table, path: Path) -> None:
     if path.suffix != ".html":
         write_table(table, path)
         return
-    package = resources.files("chaffinch")
-    environment = jinja2.Environment(autoescape=True, finalize=show, undefined=jinja2.StrictUndefined)
-    template = environment.from_string(package.joinpath("evaluation", "comparison.html.jinja").read_text("utf-8"))
     rows = table.to_pylist()
-    page = template.render(
-        rows=rows,
-        names=list(dict.fromkeys(row["model"] for row in rows)),
-        style=Markup(package.joinpath("report", "style.css").read_text("utf-8")),
-    )
+    template = environment(Path(__file__).parent).get_template("comparison.html.jinja")
+    page = template.render(rows=rows, names=list(dict.fromkeys(row["model"] for row in rows)))
     with atomic_path(path) as temporary:
         temporary.write_text(page, "utf-8")

@@ -105,8 +105,9 @@ def evaluate(
     model, data and arguments give the same results.
 
     Args:
-        model: a folder that `save_pretrained` wrote, the name of a model of the hub, or what `score.answerer` may be
-            in a recipe, such as `{"address": ..., "model": ...}` for one behind a server.
+        model: a folder that `save_pretrained` wrote (a model, or an adapter, which is loaded with its base), the name
+            of a model of the hub, or what `score.answerer` may be in a recipe, such as `{"address": ..., "model": ...}`
+            for one behind a server.
         suite: `instructeval`, `birbal-open`, `birbal-hidden`, or names of sets, with commas between; of a suite, sets
             that are not there are skipped, and told.
         data: the folder that the sets' files are under.

@@ -51,7 +51,12 @@ class Mixture:
             return Standing("contaminated", own)
         if any(other.partition("/")[0] == name.partition("/")[0] for other, items in self._items.items() if items):
             return Standing("held-in")
-        return Standing("clean" if name in self._looked_for() else "not looked for")
+        looked_for = name in self._items or name in self._looked_for()
+        return Standing("clean" if looked_for else "not looked for")
+
+    def standings(self) -> dict[str, Standing]:
+        """By name, every set that the build compared with."""
+        return {name: self.standing(name) for name in sorted({*self._items, *self._looked_for()})}
 
     def named(self) -> dict[str, Any] | None:
         """The mixture, as results name it."""

@@ -16,6 +16,7 @@ from chaffinch.report.page import contents
 from chaffinch.report.visible import MARKED, mark, visible
 
 EXAMPLE_LENGTH = 700
+_HERE = Path(__file__).parent
 
 
 def show(value: Any) -> Any:
@@ -40,27 +41,31 @@ def example(text: str | None, limit: int = EXAMPLE_LENGTH) -> Markup:
     return Markup("").join(parts)
 
 
-def render(folder: Folder) -> str:
-    """The whole page."""
-    here = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(here),
+def environment(folder: Path) -> jinja2.Environment:
+    """What renders the templates of a folder: everything escaped, numbers written for people, one style."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         finalize=show,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "count": numbers.count,
         "percent": numbers.percent,
         "size": numbers.size,
         "duration": numbers.duration,
         "example": example,
     }
-    style = Markup((here / "style.css").read_text(encoding="utf-8"))
+    made.globals["style"] = Markup((_HERE / "style.css").read_text(encoding="utf-8"))
+    return made
+
+
+def render(folder: Folder) -> str:
+    """The whole page."""
     try:
-        return environment.get_template("report.html.jinja").render(**contents(folder), style=style)
+        return environment(_HERE).get_template("report.html.jinja").render(**contents(folder))
     except (KeyError, TypeError, AttributeError, jinja2.UndefinedError) as error:
         # The manifest is JSON that anyone may have touched: what it lacks is no crash.
         what = f"{type(error).__name__}: {error}"

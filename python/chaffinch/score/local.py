@@ -1,5 +1,7 @@
 """A causal language model, run here by transformers."""
 
+import importlib.util
+import json
 from collections.abc import Iterator, Sequence
 from copy import copy
 from pathlib import Path
@@ -19,26 +21,53 @@ PARTS = (".json", ".safetensors", ".bin", ".model", ".txt", ".jinja")
 def model_identity(spec: Transformers, score: Ending, cache: Path) -> dict[str, Any]:
     """What the model's answers depend on: its files, or its commit on the hub, and how it is run.
 
+    Of an adapter, as peft writes it, the base model is a part.
+
     Raises:
         DataError: the model is not there.
         RecipeError: the hub's client is needed and missing.
     """
     run: dict[str, Any] = {"dtype": spec.dtype, "load_in_4bit": spec.load_in_4bit}
     run |= {"max_new_tokens": score.max_new_tokens, "ends_at": score.ends_at}
+    return identity("transformers", **_parts(spec, cache), **run)
+
+
+def _parts(spec: Transformers, cache: Path) -> dict[str, Any]:
     folder = Path(spec.model)
-    if folder.is_dir():
-        files = sorted(path for path in folder.iterdir() if path.suffix in PARTS and path.is_file())
-        if not any(path.name == "config.json" for path in files):
-            adapter = any(path.name == "adapter_config.json" for path in files)
-            hint = (
-                "merge the adapter into its base model"
-                if adapter
-                else "a model's folder is what save_pretrained writes"
-            )
-            raise DataError(f"{folder} has no config.json\nhint: {hint}")
-        hashes = file_hashes(files, cache)
-        return identity("transformers", files=[[path.name, hashes[path]] for path in files], **run)
-    return identity("transformers", model=spec.model, commit=_commit(spec), **run)
+    if not folder.is_dir():
+        return {"model": spec.model, "commit": _commit(spec)}
+    files = sorted(path for path in folder.iterdir() if path.suffix in PARTS and path.is_file())
+    base = _base_of(spec)
+    if base is None and not any(path.name == "config.json" for path in files):
+        raise DataError(f"{folder} has no config.json\nhint: a model's folder is what save_pretrained writes")
+    hashes = file_hashes(files, cache)
+    found: dict[str, Any] = {"files": [[path.name, hashes[path]] for path in files]}
+    if base is not None:
+        try:
+            found["base"] = _parts(base, cache)
+        except DataError as error:
+            raise DataError(f"{folder} is an adapter, and its base model is not there: {error}") from None
+    return found
+
+
+def _base_of(spec: Transformers) -> Transformers | None:
+    """The base model of an adapter that peft wrote; None of a whole model.
+
+    Raises:
+        DataError: it is an adapter that does not say of what.
+    """
+    path = Path(spec.model) / "adapter_config.json"
+    if not path.is_file() or (Path(spec.model) / "config.json").is_file():
+        return None
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        config = {}
+    base = config.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        hint = "hint: base_model_name_or_path is the base's folder, or its name on the hub"
+        raise DataError(f"{path} names no base model\n{hint}")
+    return spec.model_copy(update={"model": base, "revision": config.get("revision")})
 
 
 def _commit(spec: Transformers) -> str:
@@ -90,12 +119,24 @@ class LocalModel:
         shown = bars.is_progress_bar_enabled()
         bars.disable_progress_bar()
         part = "tokenizer"
+        base = _base_of(spec)
+        model = tokenizer = spec.model
+        if base is not None:
+            if importlib.util.find_spec("peft") is None:
+                raise RecipeError(f"{spec.model} is an adapter, which needs peft\n{HINT}")
+            model = base.model
+            if not any(Path(spec.model).glob("tokenizer*")):
+                tokenizer = model
+            if not Path(model).is_dir():
+                where["revision"] = _commit(base)
         try:
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(spec.model, padding_side="left", **where)
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer, padding_side="left", **where)
             part = "model"
             self._model = transformers.AutoModelForCausalLM.from_pretrained(
-                spec.model, device_map=device, **options, **where
+                model, device_map=device, **options, **where
             ).eval()
+            if base is not None:
+                self._model.load_adapter(spec.model)
         except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             hint = "its tokenizer has to lie beside it, as the tokenizer's own save_pretrained writes it"

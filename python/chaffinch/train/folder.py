@@ -1,0 +1,179 @@
+"""A run's folder: its options, its log, its checkpoints."""
+
+import fcntl
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from chaffinch.cache import atomic_path
+from chaffinch.errors import DataError
+
+OPTIONS = "options.json"
+LOG = "log.jsonl"
+PLAN = "plan.json"
+CHECKPOINTS = "checkpoints"
+ADAPTER = "adapter"
+MERGED = "merged"
+PACKS = "packs"
+REPORT = "training.html"
+# What a checkpoint has once all of it is written.
+PROGRESS = "progress.json"
+_PARTS = (OPTIONS, LOG, PLAN, CHECKPOINTS, ADAPTER, MERGED, PACKS, REPORT)
+_LOCK = ".lock"
+# What a run is; what else stands beside it (versions) may change while it lasts.
+_SAME = ("options", "budget", "mixture", "model", "ranks")
+
+
+class Folder:
+    """The folder of one run.
+
+    Args:
+        path: made when missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other runs out.
+
+        Raises:
+            DataError: another run is writing there, or it holds what no run wrote.
+        """
+        strangers = not (self.path / OPTIONS).exists() and [
+            part for part in (CHECKPOINTS, ADAPTER, LOG) if (self.path / part).exists()
+        ]
+        if strangers:
+            raise DataError(f"{self.path} holds {strangers[0]}, which no run wrote\nhint: give another --out folder")
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / _LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DataError(f"another run is writing to {self.path}\nhint: wait, or give another --out") from None
+            yield
+
+    def begin(self, values: Mapping[str, Any], *, restart: bool) -> None:
+        """Says what the run is, or refuses when the folder holds another one.
+
+        Args:
+            values: options, budget, mixture, model, ranks, and what else is told of the run.
+            restart: throws an earlier run away.
+
+        Raises:
+            DataError: it holds a run of other options.
+        """
+        path = self.path / OPTIONS
+        values = json.loads(json.dumps(values))
+        if restart:
+            for part in _PARTS:
+                place = self.path / part
+                shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+        if path.exists():
+            earlier = read_json(path)
+            other = [
+                f"{name}: {before!r} there, {now!r} now"
+                for part in _SAME
+                for name, before, now in _differences(part, earlier.get(part), values[part])
+            ]
+            if other:
+                raise DataError(
+                    f"{self.path} holds a run of other options ({'; '.join(other)})\n"
+                    "hint: the same options go on with it; --out DIR is another run; --restart throws it away"
+                )
+        write_json(path, values)
+
+    def checkpoints(self) -> dict[int, Path]:
+        """The whole checkpoints by step, increasing."""
+        found = {}
+        for path in (self.path / CHECKPOINTS).glob("checkpoint-*"):
+            number = path.name.removeprefix("checkpoint-")
+            if number.isdigit() and (path / PROGRESS).is_file():
+                found[int(number)] = path
+        return dict(sorted(found.items()))
+
+    def last(self) -> tuple[Path, dict[str, Any]] | None:
+        """The last whole checkpoint, and how far it was: step, tokens, seconds. What was half written goes."""
+        whole = self.checkpoints()
+        for path in (self.path / CHECKPOINTS).glob("checkpoint-*"):
+            if path not in whole.values():
+                shutil.rmtree(path)
+        if not whole:
+            return None
+        path = whole[max(whole)]
+        return path, read_json(path / PROGRESS)
+
+    def plan(self) -> dict[str, Any] | None:
+        """How many steps a run with a budget of time takes, once that is decided."""
+        path = self.path / PLAN
+        return read_json(path) if path.exists() else None
+
+    def log(self, **values: Any) -> None:
+        """Appends a line to the log."""
+        line = json.dumps({name: _finite(value) for name, value in values.items()}, allow_nan=False)
+        with (self.path / LOG).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log; a last line that was half written is none."""
+        path = self.path / LOG
+        if not path.exists():
+            return []
+        found = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found
+
+    def forget(self, step: int) -> None:
+        """Drops what the log says of anything behind `step`; at step 0 all of it."""
+        kept = [line for line in self.lines() if step and line["kind"] != "end" and line.get("step", 0) <= step]
+        with atomic_path(self.path / LOG) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+
+    def ended(self) -> dict[str, Any] | None:
+        """The log's last line, if the run came to its end and its adapter is there."""
+        lines = self.lines()
+        over = lines and lines[-1]["kind"] == "end" and lines[-1]["reason"] != "interrupted"
+        return lines[-1] if over and (self.path / ADAPTER).is_dir() else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a run's folder.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise DataError(f"{path} is not what a run wrote\nhint: --restart throws the run away")
+    return values
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Writes a JSON file, or nothing."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def _differences(part: str, before: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in [*now, *(name for name in before if name not in now)]:
+            if before.get(name) != now.get(name):
+                yield name, before.get(name), now.get(name)
+    elif before != now:
+        yield part, before, now
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
