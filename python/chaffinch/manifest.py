@@ -50,6 +50,7 @@ def of(run: Run, written: list[Written], staging: Path, asked: dict[str, Any] | 
         "buckets": tasks.by_bucket(run.rows.table, run.alive),
         "scores": tasks.histogram(run.rows.table, run.alive),
         "classes": classes,
+        "validation": run.held_out or None,
         "asked": asked,
         "examples": _examples(run),
         "outputs": [
@@ -62,7 +63,7 @@ def of(run: Run, written: list[Written], staging: Path, asked: dict[str, Any] | 
             }
             for file in written
         ],
-        "warnings": [*_warnings(run, classes), *_unfit(asked), *_held_in(by_name)],
+        "warnings": [*_warnings(run, classes), *_held_out(run.held_out), *_unfit(asked), *_held_in(by_name)],
         "kept": len(run.alive),
     }
 
@@ -179,6 +180,13 @@ def _held_in(by_name: list[dict[str, Any]]) -> list[str]:
         f"{name} is held in: {number:,} rows are of tasks named after it, so a gain on it is none on unseen tasks"
         for name, number in rows.items()
     ]
+
+
+def _held_out(notes: dict[str, int]) -> list[str]:
+    if not notes or notes["rows"] == notes["asked"]:
+        return []
+    counts = f"{notes['rows']:,} rows are held out, {notes['asked']:,} were asked for"
+    return [f"{counts}: what belongs together is not cut, and one group has {notes['largest_group']:,} rows"]
 
 
 def _unfit(asked: dict[str, Any] | None) -> list[str]:

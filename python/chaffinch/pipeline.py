@@ -30,6 +30,7 @@ from chaffinch.stages import (
     provenance,
     sample,
     select,
+    split,
     tasks,
     token_quotas,
     tokenize,
@@ -79,6 +80,7 @@ class Run:
     steps: list[Step] = field(default_factory=list)
     tokenizer: tokenize.Tokenizer | None = None
     asking: Asking | None = None
+    held_out: dict[str, int] = field(default_factory=dict)
     read_seconds: float = 0.0
 
     def read(self) -> None:
@@ -179,7 +181,7 @@ class Run:
     def splits(self) -> dict[str, np.ndarray]:
         """The rows still in, by place: the keyed hash of their content, a shuffle that no other row can change.
 
-        The validation split is the last of the rows that were drawn. One that gives no document goes from its split,
+        The validation split is of the rows that were drawn. One that gives no document goes from its split,
         and none comes for it: what stands before others as a demonstration is not held out afterwards.
         """
         stays = np.zeros(len(self.rows), bool)
@@ -190,12 +192,12 @@ class Run:
     def _split(self) -> None:
         """Splits the rows that were drawn, and finds out which may stand before others as demonstrations."""
         order = sample.order(self.rows.table, self.alive, self.recipe.seed, threads=self.threads)
-        train = len(order) - round(len(order) * self.recipe.validation_fraction)
-        self._splits = {"train": order[:train], "validation": order[train:]}
+        found, fraction = self.flagged(), self.recipe.validation_fraction
+        self._splits, self.held_out = split.run(self.rows, order, fraction, found, threads=self.threads)
         # Rows of the training split only, and none in which an evaluation item was found.
-        found = self.contamination()
+        train, found = self._splits["train"], self.contamination()
         contaminated = np.empty(0, np.uint32) if found is None else found["row"].to_numpy()
-        self.asking = self._asking(order[:train][~np.isin(order[:train], contaminated)])
+        self.asking = self._asking(train[~np.isin(train, contaminated)])
 
     def _asking(self, shown: np.ndarray) -> Asking | None:
         spec, pools = self.recipe.format, formatting.load_pools(self.recipe.format)
