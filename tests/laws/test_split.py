@@ -59,7 +59,8 @@ def keys(row: dict[str, Any]) -> list[Any]:
     """What a row has in common with each row of its group."""
     found: list[Any] = []
     if row["messages"] is None:
-        found = [("input", normal(row["input"])), ("asked", normal(f"{row['instruction']}\n{row['input']}"))]
+        instruction, given = normal(row["instruction"]), normal(row["input"])
+        found = [("input", given), ("asked", "" if instruction and given else instruction or given)]
     else:
         first = next((turn["content"] for turn in row["messages"] if turn["role"] == "user"), "")
         found = [("asked", normal(first))]

@@ -1,8 +1,9 @@
 """split: which rows are held out for validation, so that nothing of them is learned from another row.
 
-Rows belong together, in a group, that ask the same (equal `input`, or equal prompt, of which a conversation's is the
-first turn of its user), that are of one conversation, or of which a rule of `dedup` flagged one as a near duplicate of
-the other. Texts are compared in the normal form `case` of `dedup`. A group is held out whole or not at all.
+Rows belong together, in a group, that ask the same (equal `input`; of rows that have no input or no instruction, equal
+prompt, which in a conversation is the first turn of its user), that are of one conversation, or of which a rule of
+`dedup` flagged one as a near duplicate of the other. Texts are compared in the normal form `case` of `dedup`. A group
+is held out whole or not at all.
 
 A group's place is that of one of its rows, the one with the smallest row hash, so that large groups are held out no
 more often than small ones. The last groups are held out, until the rows are as many as were asked for; a group that is
@@ -20,12 +21,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chaffinch import _core
+from chaffinch.columns import to_numpy
 from chaffinch.decisions import Rows as Numbers
 from chaffinch.store import SCHEMA, Rows
 
 NORMAL_FORM = "case"
 # What data sets call the conversation that a row is a part of.
 THREADS = ("conversation_id", "thread_id", "message_tree_id", "conversation_hash")
+# Longer white space is no missing text: it would cost too much to look.
+MOST_BLANK = 64
 _Pairs = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 
@@ -86,9 +90,13 @@ def _pairs(rows: Rows, order: Numbers, flagged: Any, threads: int | None) -> Ite
         [_prompts(turns, "", len(said)), _prompts(asked["instruction"], asked["input"], len(others))]
     )
     numbers = np.concatenate([talks[said], others])
-    for field in ("input", "prompt"):
-        # A definition that a task's rows share does not make them the same; a prompt is all of what is asked.
-        equal = pa.table(_core.exact_duplicates(texts, normal_form=NORMAL_FORM, fields=[field], threads=threads))
+    # A definition that a task's rows share does not make them the same, and no text is put into its normal form twice.
+    whole = np.flatnonzero(_is_blank(texts, "input") | _is_blank(texts, "instruction"))
+    for field, some in (("input", np.arange(len(texts))), ("prompt", whole)):
+        asking = pa.array(some.astype(np.uint32))
+        equal = pa.table(
+            _core.exact_duplicates(texts, normal_form=NORMAL_FORM, fields=[field], rows=asking, threads=threads)
+        )
         yield numbers[equal["row"].to_numpy()], numbers[equal["witness"].to_numpy()]
     if flagged is not None:
         yield flagged["row"].to_numpy(), flagged["witness"].to_numpy()
@@ -101,6 +109,15 @@ def _pairs(rows: Rows, order: Numbers, flagged: Any, threads: int | None) -> Ite
             key = sources[there].astype(np.uint64) << np.uint64(32) | codes
             _, first, of = np.unique(key, return_index=True, return_inverse=True)
             yield talks[there], talks[there][first[of]]
+
+
+def _is_blank(texts: Any, field: str) -> npt.NDArray[np.bool_]:
+    """Which texts are nothing but white space, of that no more than MOST_BLANK characters."""
+    blank = to_numpy(_core.lengths(texts, field)) <= MOST_BLANK
+    short = pa.table(_core.gather(texts.select([field]), pa.array(np.flatnonzero(blank).astype(np.uint32))))[field]
+    trimmed = pc.utf8_trim_whitespace(short.cast(pa.large_string()))
+    blank[blank] = pc.equal(pc.binary_length(trimmed), 0).to_numpy()
+    return blank
 
 
 def _prompts(instruction: Any, given: Any, rows: int) -> Any:
