@@ -43,6 +43,7 @@ def kept_decisions(
         "label": label.known_labels(recipe.label, data) if recipe.label else None,
         "bucket": None,
         "sample": recipe.seed,
+        "control": recipe.seed,
     }
     if tokenizer is not None:
         more |= {"count": [tokenizer.key(), words], "tokenize": [tokenizer.key(), words]}

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from chaffinch import cache, score
+from chaffinch import cache, readers, score
 from chaffinch.contaminated import held_in, held_in_tasks
 from chaffinch.output import DATA
-from chaffinch.pipeline import TOLD_APART, Run, Step, quarantine_reasons
+from chaffinch.pipeline import TOLD_APART, Run, Step
 from chaffinch.stages import dedup, tasks
 from chaffinch.stages.write import Written
 from chaffinch.store import Rows, hash_file
@@ -82,7 +82,7 @@ def _read_stage(run: Run) -> dict[str, Any]:
         "stage": "read",
         "rows_in": len(run.rows) + sum(shard.rejected for shard in run.shards),
         "rows_out": len(run.rows),
-        "removed": dict(quarantine_reasons(run.shards)),
+        "removed": dict(readers.quarantine_reasons(run.shards)),
         "seconds": round(run.read_seconds, 3),
         "cached": all(shard.cached for shard in run.shards),
         "notes": dict(sorted(notes.items())),

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from chaffinch.recipe.model import Recipe
 from chaffinch.stages import (
     bucket,
     clean,
+    control,
     decontaminate,
     dedup,
     label,
@@ -129,7 +130,7 @@ class Run:
         rejected = sum(shard.rejected for shard in self.shards)
         total = rejected + len(self.rows)
         if total and rejected / total > self.recipe.max_bad_fraction:
-            reasons = ", ".join(f"{reason}: {n:,}" for reason, n in quarantine_reasons(self.shards).items())
+            reasons = ", ".join(f"{reason}: {n:,}" for reason, n in readers.quarantine_reasons(self.shards).items())
             raise DataError(
                 f"{rejected:,} of {total:,} rows are bad ({reasons}), "
                 f"more than max_bad_fraction={self.recipe.max_bad_fraction}\n"
@@ -159,6 +160,7 @@ class Run:
             "bucket": self._bucket,
             "count": self._count,
             "sample": self._sample,
+            "control": self._control,
             "format": self._marked,
             "tokenize": self._tokenize,
         }
@@ -184,16 +186,14 @@ class Run:
         The validation split is of the rows that were drawn. One that gives no document goes from its split,
         and none comes for it: what stands before others as a demonstration is not held out afterwards.
         """
-        stays = np.zeros(len(self.rows), bool)
-        stays[self.alive] = True
-        left = {name: rows[stays[rows]] for name, rows in self._splits.items()}
+        left = {name: rows[np.isin(rows, self.alive)] for name, rows in self._splits.items()}
         return {name: rows for name, rows in left.items() if name == "train" or len(rows)}
 
     def _split(self) -> None:
         """Splits the rows that were drawn, and finds out which may stand before others as demonstrations."""
         order = sample.order(self.rows.table, self.alive, self.recipe.seed, threads=self.threads)
-        found, fraction = self.flagged(), self.recipe.validation_fraction
-        self._splits, self.held_out = split.run(self.rows, order, fraction, found, threads=self.threads)
+        share = self.recipe.validation_fraction
+        self._splits, self.held_out = split.run(self.rows, order, share, self.flagged(), threads=self.threads)
         # Rows of the training split only, and none in which an evaluation item was found.
         train, found = self._splits["train"], self.contamination()
         contaminated = np.empty(0, np.uint32) if found is None else found["row"].to_numpy()
@@ -272,15 +272,8 @@ class Run:
 
     def _score(self, alive: np.ndarray) -> Decisions:
         assert self.recipe.score is not None
-        return score.run(
-            self.rows,
-            alive,
-            self.recipe.score,
-            self.recipe.seed,
-            self.cache,
-            threads=self.threads,
-            progress=self.progress,
-        )
+        spec, seed = self.recipe.score, self.recipe.seed
+        return score.run(self.rows, alive, spec, seed, self.cache, threads=self.threads, progress=self.progress)
 
     def _label(self, alive: np.ndarray) -> Decisions:
         assert self.recipe.label is not None
@@ -315,6 +308,10 @@ class Run:
         assert template is not None
         prepare = self._in_other_words(self.asking)
         return formatting.marked(self.rows.table, alive, template, handling, prepare, **self._watch())
+
+    def _control(self, alive: np.ndarray) -> Decisions:
+        assert self.recipe.control is not None
+        return control.run(self.rows.table, alive, self.recipe.control, self.recipe.seed, **self._watch())
 
     def _documents(self) -> Path:
         return self._paths["tokenize"].with_suffix(".documents.arrow")
@@ -379,16 +376,6 @@ class Run:
 
     def _watch(self) -> dict[str, Any]:
         return {"threads": self.threads, "progress": self.progress.advance}
-
-
-def quarantine_reasons(shards: list[readers.Shard]) -> Mapping[str, int]:
-    """Rows in quarantine by reason, the most frequent first."""
-    counts: dict[str, int] = {}
-    for shard in shards:
-        if shard.quarantine is not None:
-            for reason in pa.ipc.open_file(pa.memory_map(str(shard.quarantine))).read_all()["reason"].to_pylist():
-                counts[reason] = counts.get(reason, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def check_names(recipe: Recipe, data: Path) -> None:
