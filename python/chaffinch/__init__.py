@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chaffinch import train
     from chaffinch.building import build
+    from chaffinch.controlling import controls
     from chaffinch.difference import diff
     from chaffinch.errors import DataError, RecipeError
     from chaffinch.evaluation.comparison import compare
@@ -46,6 +47,7 @@ _HOMES = {
     "build": "building",
     "compare": "evaluation.comparison",
     "contamination": "stages.decontaminate",
+    "controls": "controlling",
     "diff": "difference",
     "evaluate": "evaluation.run",
     "exact_duplicates": "stages.dedup",
@@ -77,6 +79,7 @@ __all__ = [
     "build",
     "compare",
     "contamination",
+    "controls",
     "diff",
     "evaluate",
     "exact_duplicates",

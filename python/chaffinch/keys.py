@@ -12,7 +12,7 @@ from chaffinch.stages import format as formatting
 from chaffinch.stages import label, select, tokenize
 
 # Raise it when any stage comes to decide otherwise: decisions kept by older versions are then taken again.
-DECISIONS_VERSION = 4
+DECISIONS_VERSION = 5
 
 
 def kept_decisions(
@@ -43,6 +43,7 @@ def kept_decisions(
         "label": label.known_labels(recipe.label, data) if recipe.label else None,
         "bucket": None,
         "sample": recipe.seed,
+        "control": recipe.seed,
     }
     if tokenizer is not None:
         more |= {"count": [tokenizer.key(), words], "tokenize": [tokenizer.key(), words]}

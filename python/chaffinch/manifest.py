@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from chaffinch import cache, score
+from chaffinch import cache, readers, score
 from chaffinch.contaminated import held_in, held_in_tasks
-from chaffinch.ledger import quarantine_reasons
 from chaffinch.output import DATA
 from chaffinch.pipeline import TOLD_APART, Run, Step
 from chaffinch.stages import dedup, tasks
@@ -53,6 +52,7 @@ def of(run: Run, written: list[Written], staging: Path, asked: dict[str, Any] | 
         "buckets": tasks.by_bucket(run.rows.table, run.alive),
         "scores": tasks.histogram(run.rows.table, run.alive),
         "classes": classes,
+        "validation": run.held_out or None,
         "asked": asked,
         "examples": _examples(run),
         "outputs": [
@@ -65,7 +65,7 @@ def of(run: Run, written: list[Written], staging: Path, asked: dict[str, Any] | 
             }
             for file in written
         ],
-        "warnings": [*_warnings(run, classes), *_unfit(asked), *_held_in(by_name)],
+        "warnings": [*_warnings(run, classes), *_held_out(run.held_out), *_unfit(asked), *_held_in(by_name)],
         "kept": len(run.alive),
     }
 
@@ -84,7 +84,7 @@ def _read_stage(run: Run) -> dict[str, Any]:
         "stage": "read",
         "rows_in": len(run.rows) + sum(shard.rejected for shard in run.shards),
         "rows_out": len(run.rows),
-        "removed": dict(quarantine_reasons(run.shards)),
+        "removed": dict(readers.quarantine_reasons(run.shards)),
         "seconds": round(run.read_seconds, 3),
         "cached": all(shard.cached for shard in run.shards),
         "notes": dict(sorted(notes.items())),
@@ -182,6 +182,13 @@ def _held_in(by_name: list[dict[str, Any]]) -> list[str]:
         f"{name} is held in: {number:,} rows are of tasks named after it, so a gain on it is none on unseen tasks"
         for name, number in rows.items()
     ]
+
+
+def _held_out(notes: dict[str, int]) -> list[str]:
+    if not notes or notes["rows"] == notes["asked"]:
+        return []
+    counts = f"{notes['rows']:,} rows are held out, {notes['asked']:,} were asked for"
+    return [f"{counts}: what belongs together is not cut, and one group has {notes['largest_group']:,} rows"]
 
 
 def _unfit(asked: dict[str, Any] | None) -> list[str]:

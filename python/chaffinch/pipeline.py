@@ -15,7 +15,6 @@ from chaffinch import cache, evaluation_sets, readers, score
 from chaffinch.decisions import Decisions
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.keys import decisions_folder, kept_decisions
-from chaffinch.ledger import quarantine_reasons
 from chaffinch.output import check_not_own
 from chaffinch.pools.asking import Asking
 from chaffinch.progress import Progress
@@ -25,12 +24,14 @@ from chaffinch.recipe.model import Recipe
 from chaffinch.stages import (
     bucket,
     clean,
+    control,
     decontaminate,
     dedup,
     label,
     provenance,
     sample,
     select,
+    split,
     tasks,
     token_quotas,
     tokenize,
@@ -80,6 +81,7 @@ class Run:
     steps: list[Step] = field(default_factory=list)
     tokenizer: tokenize.Tokenizer | None = None
     asking: Asking | None = None
+    held_out: dict[str, int] = field(default_factory=dict)
     read_seconds: float = 0.0
 
     def read(self) -> None:
@@ -128,7 +130,7 @@ class Run:
         rejected = sum(shard.rejected for shard in self.shards)
         total = rejected + len(self.rows)
         if total and rejected / total > self.recipe.max_bad_fraction:
-            reasons = ", ".join(f"{reason}: {n:,}" for reason, n in quarantine_reasons(self.shards).items())
+            reasons = ", ".join(f"{reason}: {n:,}" for reason, n in readers.quarantine_reasons(self.shards).items())
             raise DataError(
                 f"{rejected:,} of {total:,} rows are bad ({reasons}), "
                 f"more than max_bad_fraction={self.recipe.max_bad_fraction}\n"
@@ -158,6 +160,7 @@ class Run:
             "bucket": self._bucket,
             "count": self._count,
             "sample": self._sample,
+            "control": self._control,
             "format": self._marked,
             "tokenize": self._tokenize,
         }
@@ -180,23 +183,21 @@ class Run:
     def splits(self) -> dict[str, np.ndarray]:
         """The rows still in, by place: the keyed hash of their content, a shuffle that no other row can change.
 
-        The validation split is the last of the rows that were drawn. One that gives no document goes from its split,
+        The validation split is of the rows that were drawn. One that gives no document goes from its split,
         and none comes for it: what stands before others as a demonstration is not held out afterwards.
         """
-        stays = np.zeros(len(self.rows), bool)
-        stays[self.alive] = True
-        left = {name: rows[stays[rows]] for name, rows in self._splits.items()}
+        left = {name: rows[np.isin(rows, self.alive)] for name, rows in self._splits.items()}
         return {name: rows for name, rows in left.items() if name == "train" or len(rows)}
 
     def _split(self) -> None:
         """Splits the rows that were drawn, and finds out which may stand before others as demonstrations."""
         order = sample.order(self.rows.table, self.alive, self.recipe.seed, threads=self.threads)
-        train = len(order) - round(len(order) * self.recipe.validation_fraction)
-        self._splits = {"train": order[:train], "validation": order[train:]}
+        share = self.recipe.validation_fraction
+        self._splits, self.held_out = split.run(self.rows, order, share, self.flagged(), threads=self.threads)
         # Rows of the training split only, and none in which an evaluation item was found.
-        found = self.contamination()
+        train, found = self._splits["train"], self.contamination()
         contaminated = np.empty(0, np.uint32) if found is None else found["row"].to_numpy()
-        shown = order[:train][~np.isin(order[:train], contaminated)]
+        shown = train[~np.isin(train, contaminated)]
         self.asking = formatting.asking_of(self.rows, self.recipe.format, self.recipe.seed, shown, threads=self.threads)
 
     def prepare(self, asking: Asking | None, *, count: bool = True) -> formatting.Prepare:
@@ -267,15 +268,8 @@ class Run:
 
     def _score(self, alive: np.ndarray) -> Decisions:
         assert self.recipe.score is not None
-        return score.run(
-            self.rows,
-            alive,
-            self.recipe.score,
-            self.recipe.seed,
-            self.cache,
-            threads=self.threads,
-            progress=self.progress,
-        )
+        spec, seed = self.recipe.score, self.recipe.seed
+        return score.run(self.rows, alive, spec, seed, self.cache, threads=self.threads, progress=self.progress)
 
     def _label(self, alive: np.ndarray) -> Decisions:
         assert self.recipe.label is not None
@@ -312,6 +306,10 @@ class Run:
         assert template is not None
         prepare = self._in_other_words(self.asking)
         return formatting.marked(self.rows.table, alive, template, handling, prepare, **self._watch())
+
+    def _control(self, alive: np.ndarray) -> Decisions:
+        assert self.recipe.control is not None
+        return control.run(self.rows.table, alive, self.recipe.control, self.recipe.seed, **self._watch())
 
     def _documents(self) -> Path:
         return self._paths["tokenize"].with_suffix(".documents.arrow")

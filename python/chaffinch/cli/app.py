@@ -7,6 +7,7 @@ import typer
 
 from chaffinch.cli.build import build
 from chaffinch.cli.compare import compare
+from chaffinch.cli.controls import controls
 from chaffinch.cli.decontaminate import decontaminate
 from chaffinch.cli.dedup import dedup
 from chaffinch.cli.diff import diff
@@ -101,6 +102,7 @@ EXAMPLES: dict[Callable[..., None], list[str]] = {
     compare: [
         "chaffinch compare base=eval/base selection=eval/mine random=eval/random longest=eval/longest -o compare.html",
     ],
+    controls: ["chaffinch controls out/ --data data/ -o controls/"],
     leaderboard: [
         "chaffinch leaderboard 4090_full_ranks.json",
         "chaffinch leaderboard 4090_full_ranks.json mine.json --formula helm",

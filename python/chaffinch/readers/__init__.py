@@ -5,7 +5,7 @@ the shard, with place, reason and the beginning of the raw text: rows + rejected
 """
 
 from chaffinch.readers.inputs import Input, check_data, check_inside, plan_source
-from chaffinch.readers.source import READER_VERSION, Shard, cached_shards, read_source
+from chaffinch.readers.source import READER_VERSION, Shard, cached_shards, quarantine_reasons, read_source
 
 __all__ = [
     "READER_VERSION",
@@ -15,5 +15,6 @@ __all__ = [
     "check_data",
     "check_inside",
     "plan_source",
+    "quarantine_reasons",
     "read_source",
 ]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -338,3 +338,13 @@ def _shard(source: Source, item: _Work, *, cached: bool) -> Shard:
 def _stamp(path: Path) -> tuple[int, int, int]:
     status = path.stat()
     return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def quarantine_reasons(shards: list[Shard]) -> Mapping[str, int]:
+    """Rows in quarantine by reason, the most frequent first."""
+    counts: dict[str, int] = {}
+    for shard in shards:
+        if shard.quarantine is not None:
+            for reason in pa.ipc.open_file(pa.memory_map(str(shard.quarantine))).read_all()["reason"].to_pylist():
+                counts[reason] = counts.get(reason, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

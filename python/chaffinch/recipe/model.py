@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from chaffinch.recipe.bucket import Bucket
 from chaffinch.recipe.clean import Clean
+from chaffinch.recipe.control import Control
 from chaffinch.recipe.decontaminate import Decontaminate
 from chaffinch.recipe.dedup import Dedup
 from chaffinch.recipe.format import Format
@@ -61,6 +62,7 @@ class Recipe(Strict):
     score: Score | None = None
     bucket: Bucket | None = None
     sample: Annotated[list[Sample], Steps] = []
+    control: Control | None = None
     format: Format = Format()
     tokenize: Tokenize | None = None
     pack: Pack | None = None
@@ -132,17 +134,18 @@ class Recipe(Strict):
         if not self.counts_tokens():
             return self
         if self.tokenize is None:
-            raise ValueError("sample.tokens: nothing says what a token is\nhint: add tokenize: {tokenizer: ...}")
+            raise ValueError("tokens: nothing says what a token is\nhint: add tokenize: {tokenizer: ...}")
         if self.format.demonstrations is not None:
             raise ValueError(
-                "sample.tokens: which rows stand before a row is known once rows are drawn, and so is its length\n"
+                "tokens: which rows stand before a row is known once rows are drawn, and so is its length\n"
                 "hint: ask for rows, or leave `format.demonstrations:` out"
             )
         return self
 
     def counts_tokens(self) -> bool:
-        """Whether a step of `sample` asks for tokens."""
-        return any(step.tokens is not None for step in self.sample)
+        """Whether a step of `sample`, or `control`, asks for tokens."""
+        drawn_by_control = self.control is not None and self.control.tokens is not None
+        return drawn_by_control or any(step.tokens is not None for step in self.sample)
 
     def stages(self) -> list[str]:
         """The stages that a build runs, in order."""
@@ -157,6 +160,7 @@ class Recipe(Strict):
             "bucket": self.bucket is not None,
             "count": self.counts_tokens(),
             "sample": bool(self.sample),
+            "control": self.control is not None,
         }
         return [
             "read",

@@ -45,6 +45,7 @@ def contents(folder: Folder) -> dict[str, Any]:
         "source_stages": _source_stages(manifest),
         "shares": _shares(mixture.groups, manifest.get("classes") or {}, manifest.get("asked") or {}),
         "rows": mixture.rows,
+        "validation": manifest.get("validation"),
         "lengths": {"Prompt": histogram(mixture.prompt), "Response": histogram(mixture.response)},
         "held_in": manifest.get("contamination") or [],
         "passages": manifest.get("passages") or [],
