@@ -23,9 +23,10 @@ from chaffinch.report.numbers import duration
 from chaffinch.report.visible import inline
 from chaffinch.stages.format import load_template
 from chaffinch.store import hash_file
+from chaffinch.train.folder import ADAPTER, MERGED
 from chaffinch.train.report import flat, mixture_folder, read_log, read_options, setting
 
-ADAPTER, MERGED, CARD = "adapter", "merged", "README.md"
+CARD = "README.md"
 _SPECIAL = re.compile(r"([\\`*_\[\]<>&|~#$])")
 
 

@@ -18,8 +18,9 @@ from chaffinch.errors import DataError
 from chaffinch.output import REPORT, manifest
 from chaffinch.report.html import environment
 from chaffinch.report.numbers import count, duration, size
+from chaffinch.train.folder import LOG, OPTIONS
+from chaffinch.train.folder import REPORT as PAGE
 
-LOG, OPTIONS, PAGE = "log.jsonl", "options.json", "training.html"
 REFRESH_SECONDS = 30
 # More points than a drawing is wide say nothing more.
 MOST_POINTS = 600
