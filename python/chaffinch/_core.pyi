@@ -15,6 +15,7 @@ __all__ = [
     "contamination",
     "escape_marks",
     "exact_duplicates",
+    "examine",
     "factorize",
     "gather",
     "hash_file",
