@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self, final
 __all__ = [
     "Encoder",
     "RougePool",
+    "StrList",
     "allocate",
     "bucket",
     "build_info",
@@ -121,6 +122,11 @@ def rouge(
 def rouge_pair(
     prediction: str, references: list[str], *, metric: str, compat: str, stemmer: bool = False
 ) -> tuple[float, float, float] | None: ...
+
+@final
+class StrList:
+    @staticmethod
+    def read(values: list[Any]) -> StrList | None: ...
 
 @final
 class RougePool:

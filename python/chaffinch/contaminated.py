@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from chaffinch.errors import RecipeError
 from chaffinch.evaluation_sets import lookup
+from chaffinch.order import lexsort
 from chaffinch.pipeline import Run
 
 SCHEMA = pa.schema(
@@ -35,7 +36,7 @@ def write_evidence(path: Path, run: Run) -> None:
     row = evidence["row"].to_numpy()
     # By name: the order in which the rows first hold an item of a set is no order of the sets.
     codes = pc.rank(evidence["evaluation_set"], tiebreaker="dense").to_numpy()
-    order = np.lexsort((row, run.rows.hash_prefix(row), codes))
+    order = lexsort((row, run.rows.hash_prefix(row), codes))
     row, evidence = row[order], evidence.take(pa.array(order))
     sources = pa.array([*run.rows.ranges], pa.string()).take(pa.array(run.rows.source_codes(row)))
     columns = {"row_id": run.rows.ids(row), "source": sources}

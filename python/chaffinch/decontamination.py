@@ -13,6 +13,7 @@ import pyarrow as pa
 from chaffinch.errors import DataError
 from chaffinch.evaluation_sets import EvaluationSet, find, items
 from chaffinch.evaluation_sets.items import ITEMS
+from chaffinch.order import lexsort
 from chaffinch.progress import NoProgress, Progress
 from chaffinch.recipe.decontaminate import Decontaminate
 from chaffinch.stages.decontaminate import find_items
@@ -82,7 +83,7 @@ def decontaminate(
     set_of_held = of_set[held["item"].to_numpy()]
     row, item, coverage = (found[name].to_numpy() for name in ("row", "item", "coverage"))
     set_of = of_set[item]
-    order = np.lexsort((set_of, -found["matched_words"].to_numpy().astype(np.int64), -coverage, row))
+    order = lexsort((set_of, -found["matched_words"].to_numpy().astype(np.int64), -coverage, row))
     first = order[np.unique(row[order], return_index=True)[1]]
     matched = np.zeros(len(table), bool)
     matched[row] = True

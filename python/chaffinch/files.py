@@ -4,7 +4,7 @@ Values stay as they are. CSV and TSV have text only; a JSON column in which Arro
 several types, objects of different keys, whole numbers beyond 64 bits) is kept as JSON text, its field marked with
 `JSON_COLUMN`, and is written to JSON as the values it stands for. Columns of string views become large strings: most
 of pyarrow's kernels do not know views. A key that only some rows of a JSON file have is
-null in the others. A BOM goes, blank lines go.
+null in the others. A BOM goes, blank lines go. A task file of Natural Instructions has a row for each instance.
 """
 
 import csv
@@ -23,20 +23,24 @@ from chaffinch.cache import atomic_path
 from chaffinch.errors import DataError
 from chaffinch.readers.columnar import damaged, open_batches
 from chaffinch.readers.inputs import COLUMNAR, DELIMITED, PACKED, Input
+from chaffinch.readers.natural import is_task, read_task
 
 LINES = (".jsonl", ".ndjson")
 SUFFIXES = (*LINES, ".json", *DELIMITED, *COLUMNAR)
 PACKING = dict(zip(PACKED, ("gzip", "zstd"), strict=True))
 JSON_COLUMN = {b"chaffinch": b"json"}
 WRITE_ROWS = 16_384
+# As builds have it: a file that unpacks to more than this and to more than so many times its size is refused.
+BOMB_BYTES = 1 << 30
+BOMB_RATIO = 200
 
 
 def read_table(path: str | Path) -> pa.Table:
     """All rows and columns of one file, in memory; an uncompressed Arrow file is mapped.
 
     Args:
-        path: .jsonl, .ndjson, .json (an array, or lines), .csv, .tsv (both with a header), .parquet, .pq, .arrow,
-            .feather or .ipc; text also packed, as .gz or .zst.
+        path: .jsonl, .ndjson, .json (an array, lines, or a task of Natural Instructions), .csv, .tsv (both with a
+            header), .parquet, .pq, .arrow, .feather or .ipc; text also packed, as .gz or .zst.
 
     Raises:
         DataError: another suffix, or contents that are not what the suffix says, with the line or index.
@@ -53,6 +57,8 @@ def read_table(path: str | Path) -> pa.Table:
         except (pa.ArrowException, OSError) as error:
             raise damaged(path, failed[0] if failed else error) from None
     with _errors(path), pa.input_stream(str(path), compression=packing) as stream:
+        if packing:
+            _check_size(path, packing)
         text = io.TextIOWrapper(io.BufferedReader(stream), "utf-8-sig", newline="")
         return _read_delimited(path, text, suffix) if suffix in DELIMITED else _read_json(path, text, suffix)
 
@@ -126,6 +132,18 @@ def _format(path: Path) -> tuple[str, str | None]:
     return name.suffix, packing
 
 
+def _check_size(path: Path, packing: str) -> None:
+    """Refuses a file that unpacks to more than an honest one of its length: told at once, not when memory is full."""
+    size = path.stat().st_size
+    left = most = max(BOMB_BYTES, BOMB_RATIO * size)
+    with pa.input_stream(str(path), compression=packing) as stream:
+        while left >= 0 and (piece := stream.read(1 << 20)):
+            left -= len(piece)
+    if left < 0:
+        hint = "unpack it yourself if you trust it, and name the unpacked file"
+        raise DataError(f"{path}: {size:,} bytes unpack to more than {most:,}\nhint: {hint}")
+
+
 @contextmanager
 def _errors(path: Path) -> Iterator[None]:
     """What the libraries say of a damaged file, with its name; what the system says stays `OSError`."""
@@ -170,6 +188,10 @@ def _records(path: Path, text: io.TextIOBase, suffix: str) -> Iterator[tuple[str
         content = text.read()
         if content.lstrip()[:1] != "{" or "\n{" not in content:
             records = _parse(path, "the file", content)
+            if is_task(records):
+                del content, records
+                yield from read_task(path)
+                return
             if not isinstance(records, list | dict):
                 hint = "it has to be an array of objects, or one object a line"
                 raise DataError(f"{path} holds {type(records).__name__}\nhint: {hint}")
@@ -225,6 +247,21 @@ def _dialect(suffix: str) -> dict[str, Any]:
     if suffix == ".tsv":
         return {"delimiter": "\t", "quoting": csv.QUOTE_NONE, "quotechar": None}
     return {"delimiter": ","}
+
+
+def csv_lines(path: Path) -> list[list[str]]:
+    """The lines of a CSV that need not have a header, without empty ones; it may be compressed.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    csv.field_size_limit(2**31 - 1)
+    try:
+        with pa.input_stream(str(path), compression="detect") as stream:
+            text = stream.read().decode("utf-8-sig")
+        return [line for line in csv.reader(text.splitlines(keepends=True), strict=True) if line]
+    except (UnicodeDecodeError, csv.Error, pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is no CSV: {error}\nhint: fetch it again") from None
 
 
 class _Lines:

@@ -9,13 +9,16 @@ import numpy as np
 
 from chaffinch import cache, score
 from chaffinch.contaminated import held_in, held_in_tasks
+from chaffinch.ledger import quarantine_reasons
 from chaffinch.output import DATA
-from chaffinch.pipeline import TOLD_APART, Run, Step, quarantine_reasons
+from chaffinch.pipeline import TOLD_APART, Run, Step
 from chaffinch.stages import dedup, tasks
 from chaffinch.stages.write import Written
 from chaffinch.store import Rows, hash_file
 
 EXAMPLES = 3
+# The share of the rows that may give no document before a build says so.
+FEW_WITHOUT_DOCUMENT = 0.01
 EXAMPLE_CHARACTERS = 600
 
 
@@ -203,6 +206,9 @@ def _warnings(run: Run, classes: dict[str, int]) -> list[str]:
             warnings += dedup.warnings(done.decisions.notes, done.rows_in)
         if done.stage == "score":
             warnings += score.warnings(done.decisions.notes)
+        if done.stage == "tokenize" and len(done.decisions.row) > FEW_WITHOUT_DOCUMENT * done.rows_in:
+            reasons = ", ".join(f"{reason}: {rows:,}" for reason, rows in done.removed().items())
+            warnings.append(f"{len(done.decisions.row):,} of {done.rows_in:,} rows give no document ({reasons})")
     for asked in run.recipe.select:
         if asked.compare is not None and not (run.data / asked.compare.file).is_file():
             warnings.append(

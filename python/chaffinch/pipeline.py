@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from chaffinch import cache, evaluation_sets, readers, score
 from chaffinch.decisions import Decisions
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.keys import decisions_folder, kept_decisions
+from chaffinch.ledger import quarantine_reasons
 from chaffinch.output import check_not_own
 from chaffinch.pools.asking import Asking
 from chaffinch.progress import Progress
@@ -172,7 +173,7 @@ class Run:
                 self.marks = provenance.with_traces(self.marks, found)
             if name == until:
                 break
-        if not BEHIND_THE_DRAW & {*self._paths}:
+        if until is None and not BEHIND_THE_DRAW & {*self._paths}:
             self._split()
         cache.prune(decisions_folder(self.cache))
 
@@ -195,12 +196,8 @@ class Run:
         # Rows of the training split only, and none in which an evaluation item was found.
         found = self.contamination()
         contaminated = np.empty(0, np.uint32) if found is None else found["row"].to_numpy()
-        self.asking = self._asking(order[:train][~np.isin(order[:train], contaminated)])
-
-    def _asking(self, shown: np.ndarray) -> Asking | None:
-        spec, pools = self.recipe.format, formatting.load_pools(self.recipe.format)
-        demonstrations = (spec.demonstrations, shown) if spec.demonstrations else None
-        return Asking(self.rows, pools, self.recipe.seed, demonstrations, threads=self.threads) if pools else None
+        shown = order[:train][~np.isin(order[:train], contaminated)]
+        self.asking = formatting.asking_of(self.rows, self.recipe.format, self.recipe.seed, shown, threads=self.threads)
 
     def prepare(self, asking: Asking | None, *, count: bool = True) -> formatting.Prepare:
         """What puts rows in the words that the mixture has."""
@@ -304,7 +301,9 @@ class Run:
 
     def _count(self, alive: np.ndarray) -> Decisions:
         assert self.tokenizer is not None
-        prepare = self._in_other_words(self._asking(np.empty(0, np.uint32)))
+        spec, seed = self.recipe.format, self.recipe.seed
+        alone = formatting.asking_of(self.rows, spec, seed, np.empty(0, np.uint32), threads=self.threads)
+        prepare = self._in_other_words(alone)
         return token_quotas.count(self.rows.table, alive, self.tokenizer, prepare, **self._watch())
 
     def _marked(self, alive: np.ndarray) -> Decisions:
@@ -377,16 +376,6 @@ class Run:
 
     def _watch(self) -> dict[str, Any]:
         return {"threads": self.threads, "progress": self.progress.advance}
-
-
-def quarantine_reasons(shards: list[readers.Shard]) -> Mapping[str, int]:
-    """Rows in quarantine by reason, the most frequent first."""
-    counts: dict[str, int] = {}
-    for shard in shards:
-        if shard.quarantine is not None:
-            for reason in pa.ipc.open_file(pa.memory_map(str(shard.quarantine))).read_all()["reason"].to_pylist():
-                counts[reason] = counts.get(reason, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def check_names(recipe: Recipe, data: Path) -> None:

@@ -35,8 +35,6 @@ def choose_columns(table: pa.Table, on: Sequence[str] = (), parts: Sequence[str]
     fields = conversation or [name for names in known.values() for name in names] or (texts if len(texts) == 1 else [])
     if not fields:
         hint = f"name it with --on; there is {', '.join(there) or 'none'}"
-        if "Instances" in there:
-            hint = "a task of Natural Instructions is one row here; `chaffinch build` reads its instances"
         raise DataError(f"no column is known to hold texts\nhint: {hint}")
     return fields
 

@@ -131,6 +131,7 @@ def others(data: Path) -> None:
     write_csv(data / "ethics/justice/justice_test.csv", [["label", "scenario"], [1, "I pay what I owe."]])
     write_csv(data / "ethics/virtue/virtue_test.csv", [["label", "scenario"], [0, "He ran. [SEP] brave"]])
     write_csv(data / "ethics/commonsense/cm_test.csv", [["label", "input"], [1, "I stole."]])
+    write_csv(data / "ethics/utilitarianism/util_test.csv", [["I slept well.", "I slept, but badly."]])
     write_lines(data / "corr2cause/test.jsonl", [{"input": "Premise: A.\nHypothesis: B.", "label": 0}])
     write_lines(data / "samsum/test.jsonl", [{"dialogue": "A: Hi\nB: Bye", "summary": "A greets B."}])
     tasks = {"examples": [{"input": "2 and 2?", "target_scores": {"3": 0, "4": 1}}]}

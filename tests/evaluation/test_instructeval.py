@@ -204,9 +204,9 @@ def test_hhh_compares_gains_in_both_orders(
 
 
 @pytest.mark.parametrize(
-    ("review", "score"), [("4", 4), ("I say 2, no: 5.", 5), ("none", 1), ("9", 1), ("3 of 10", 1), ("", 1)]
+    ("review", "score"), [("4", 4), ("I say 2, no: 5.", 5), ("none", None), ("9", None), ("3 of 10", None), ("", None)]
 )
-def test_the_last_digit_of_a_review_counts(review: str, score: float) -> None:
+def test_the_last_digit_of_a_review_counts(review: str, score: float | None) -> None:
     assert writing.judged(Question("0", "", "", ()), [review]) == score
 
 

@@ -108,6 +108,11 @@ def test_code_is_refused_without_leave(model: Path, data: Path, tmp_path: Path) 
         ({"suite": "mmlu", "model": {"kind": "nearest"}}, r"no model"),
         ({"suite": "mmlu", "limit": 0}, r"limit is 0"),
         ({"suite": "mmlu", "variants": ["shouting"]}, r"no variant"),
+        ({"suite": "mmlu", "lists": "nowhere.yaml"}, r"no file of word lists"),
+        ({"suite": ","}, r"no suite and no set ''"),
+        ({"suite": "mmlu", "model": {"model": "m", "dtype": "int7"}}, r"model\.dtype: Input should be"),
+        ({"suite": "impact", "judge": {"address": "nowhere", "model": "j"}}, r"judge\.address: "),
+        ({"suite": "mmlu", "out": Path(__file__)}, r"is no folder"),
         ({"suite": "birbal-open", "data": "empty"}, r"nothing to evaluate on"),
         ({"suite": "mmlu", "data": "empty"}, r"mmlu/test is not under"),
     ],
@@ -139,11 +144,11 @@ def test_the_worst_of_the_variants_counts(model: Path, data: Path, tmp_path: Pat
     assert {variant for name, _, variant in by if name == "hhh/test"} == {
         *names,
         "worst of robustness",
-        "worst of fairness",
+        "worst of gender",
     }
     assert [variant for name, _, variant in by if name == "humaneval/test"] == ["plain"]
     items = pq.read_table(tmp_path / "out/items.parquet").to_pylist()
-    for kind, own in (("robustness", names[:5]), ("fairness", ["plain", "gender"])):
+    for kind, own in (("robustness", names[:5]), ("gender", ["plain", "gender"])):
         least: dict[str, float] = {}
         for one in items:
             if one["set"] == "hhh/test" and one["variant"] in own:
@@ -172,6 +177,79 @@ def test_a_server_is_asked_and_a_judge_judges(data: Path, tmp_path: Path) -> Non
     # Every answer begins with A.
     assert scores["mmlu/test", 5, "accuracy"] == 1 / 5
     assert {one["fewer_shots"] for one in found.results if one["set"] == "mmlu/test" and one["shots"]} == {None}
+
+
+def test_a_judge_that_says_nothing_of_use_is_told_of(data: Path, tmp_path: Path) -> None:
+    def reply(body: dict[str, Any], _: int) -> Any:
+        if "messages" not in body:
+            return completion("A hen sang.")
+        said = "How lovely!" if "relevant" in body["messages"][0]["content"] else "4"
+        return 200, {}, {"choices": [{"message": {"content": said}}]}
+
+    with Server(reply).running() as server:
+        spec = {"address": server.address, "model": "small"}
+        judge = {**spec, "model": "judge", "endpoint": "chat"}
+        found = cf.evaluate(spec, suite="impact", data=data, out=tmp_path / "out", judge=judge)
+    by = {one["metric"]: one for one in found.results}
+    assert (by["relevance"]["score"], by["relevance"]["unanswered"]) == (1.0, 2)
+    assert (by["coherence"]["score"], by["coherence"]["unanswered"]) == (4.0, 0)
+    assert found.missing == {"the judge gave no number from 1 to 5": 2}
+    assert len({by["relevance"]["judge"], by["coherence"]["judge"], by["relevance"]["model"]}) == 2
+
+
+def test_a_server_that_is_away_makes_no_score(data: Path, tmp_path: Path) -> None:
+    away = True
+
+    def reply(body: dict[str, Any], _: int) -> Any:
+        if "messages" not in body:
+            return completion("A hen sang.")
+        if away and "Prompt: About a hen" in body["messages"][0]["content"]:
+            return 500, {}, {}
+        return 200, {}, {"choices": [{"message": {"content": "3"}}]}
+
+    with Server(reply).running() as server:
+        spec = {"address": server.address, "model": "small"}
+        judge = {**spec, "model": "judge", "endpoint": "chat", "attempts": 1}
+        for _ in range(2):
+            with pytest.raises(DataError, match=r"1 of 2 prompts got no answer: status 500(.|\n)*hint: .* goes on"):
+                cf.evaluate(spec, suite="impact", data=data, out=tmp_path / "out", judge=judge)
+        assert not (tmp_path / "out/results.json").exists()
+        asked, away = len(server.asked), False
+        found = cf.evaluate(spec, suite="impact", data=data, out=tmp_path / "out", judge=judge)
+        # The one that had no answer, and the coherence of both texts, which are the same.
+        assert len(server.asked) - asked == 2
+    assert [one["score"] for one in found.results] == [3.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("suite", "protocol"), [("mmlu", "instructeval"), ("hhh", "instructeval"), ("mmlu", "harness")]
+)
+def test_a_model_that_computes_no_numbers_has_no_score(data: Path, tmp_path: Path, suite: str, protocol: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    broken = save_tiny_model(tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    weights["model.norm.weight"][0] = float("nan")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(DataError, match=r"broken computes NaN\nhint: "):
+        cf.evaluate(broken, suite=suite, data=data, out=tmp_path / "out", protocol=protocol)
+    assert not (tmp_path / "out/results.json").exists()
+
+
+def test_a_folder_that_is_no_whole_model_is_told_of(data: Path, tmp_path: Path) -> None:
+    without, cut, adapter = tmp_path / "without", tmp_path / "cut", tmp_path / "adapter"
+    for path in save_tiny_model(without).glob("tokenizer*"):
+        path.unlink()
+    weights = save_tiny_model(cut) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    sets.write_json(adapter / "adapter_config.json", {})
+    for folder, message in (
+        (without, "cannot be loaded: tokenizer: .*\nhint: its tokenizer has to lie beside it"),
+        (cut, "cannot be loaded: model: .*\nhint: "),
+        (adapter, "names no base model\nhint: base_model_name_or_path"),
+    ):
+        with pytest.raises(DataError, match=message):
+            cf.evaluate(folder, suite="mmlu", data=data, out=tmp_path / "out")
 
 
 def mixture(tmp_path: Path, data: Path) -> Path:
@@ -233,6 +311,10 @@ def test_models_are_compared_item_by_item(model: Path, data: Path, tmp_path: Pat
     cf.evaluate(model, suite="hhh,mmlu", data=data, out=tmp_path / "less", limit=1)
     with pytest.raises(DataError, match=r"asked of one model alone(.|\n)*hint: "):
         cf.compare({**folders, "less": tmp_path / "less"})
+    for seed in (0, 1):
+        cf.evaluate(model, suite="hhh", data=data, out=tmp_path / f"seed {seed}", variants=["spacing"], seed=seed)
+    with pytest.raises(DataError, match=r"hhh/test, spacing: the evaluations differ in their seed\nhint: .* --seed"):
+        cf.compare({"a": tmp_path / "seed 0", "b": tmp_path / "seed 1"})
     with pytest.raises(DataError, match=r"holds no evaluation(.|\n)*hint: "):
         cf.compare({**folders, "none": data})
     with pytest.raises(ValueError, match=r"hint: name at least two"):
@@ -273,6 +355,14 @@ def test_the_commands_print_tables(model: Path, data: Path, tmp_path: Path) -> N
         ("gsm8k", "gsm8k/test.jsonl", '{"question": 3, "answer": 4}'),
         ("bbq", "bbq/Age.jsonl", '{"context": "x", "question": "y", "ans0": 1, "ans1": 2, "ans2": 3, "label": "z"}'),
         ("crass", "crass/CRASS_FTM_main_data_set.csv", "a;b\n;;\n"),
+        ("crass", "crass/CRASS_FTM_main_data_set.csv", "a;b\n"),
+        ("humaneval", "human-eval/HumanEval.jsonl", ""),
+        ("hhh", "hhh/honest/task.json", '{"examples": []}'),
+        # One empty file among others that are as they should be.
+        ("mmlu", "mmlu/test/anatomy_test.csv", ""),
+        ("mmlu", "mmlu/test/world_religions_test.csv", "question,choice0,choice1,choice2,choice3,answer\n"),
+        ("bbh", "bbh/boolean.json", '{"examples": []}'),
+        ("ethics", "ethics/utilitarianism/util_test.csv", ""),
         ("humaneval", "human-eval/HumanEval.jsonl", '{"task_id": 1, "prompt": 3}'),
         ("math", "math/test.jsonl", '{"problem": [], "solution": 7}'),
     ],

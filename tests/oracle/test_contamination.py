@@ -5,10 +5,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import chaffinch as cf
+from chaffinch.recipe.decontaminate import Against, Decontaminate
+from chaffinch.stages.decontaminate import find_items
 
 Item = dict[str, Any]
 SHORT, TELLING, TOGETHER = 5, 7, 8
@@ -139,12 +143,21 @@ ITEMS = st.fixed_dictionaries(
 )
 
 
+# Of items that ask the same; else all differ.
+CROWDS = st.lists(ITEMS, max_size=5) | st.lists(passages(9), min_size=1, max_size=2).flatmap(
+    lambda questions: st.lists(
+        ITEMS.flatmap(lambda item: st.sampled_from(questions).map(lambda question: item | {"question": question})),
+        max_size=12,
+    )
+)
+
+
 # Every word of the question is in n-grams that the row has, but the question is not in the row.
 @example([" a B "], [{"question": "a B a B", "answer": "", "choices": []}], 2, 0.01, 0, random.Random(0))
 @settings(max_examples=400)
 @given(
     st.lists(passages(14), max_size=8),
-    st.lists(ITEMS, max_size=5),
+    CROWDS,
     st.integers(1, 14),
     st.sampled_from([0.01, 0.3, 0.5, 0.8, 1.0]),
     st.integers(0, 4),
@@ -153,7 +166,50 @@ ITEMS = st.fixed_dictionaries(
 def test_all_matches_are_those_of_the_rules(
     texts: list[str], items: list[Item], ngram: int, coverage: float, common: int, chance: random.Random
 ) -> None:
-    # Rows that have items or parts of them, which chance alone would rarely write.
+    _hide(texts, items, chance)
+    found = cf.contamination(texts, _columns(items), ngram=ngram, min_coverage=coverage, common=common)
+    assert found.to_pylist() == plainly(texts, items, ngram, coverage, common)
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(passages(14), min_size=1, max_size=6),
+    CROWDS.filter(bool),
+    st.integers(1, 14),
+    st.integers(0, 4),
+    st.integers(1, 3),
+    st.randoms(use_true_random=False),
+)
+def test_of_each_set_the_best_match_is_told_and_all_items_are_held(
+    texts: list[str], items: list[Item], ngram: int, common: int, sets: int, chance: random.Random
+) -> None:
+    _hide(texts, items, chance)
+    of_set = [chance.randrange(sets) for _ in items]
+    groups = [chance.randrange(2) for _ in texts]
+    same = [[[word for word, _, _ in words_of(item["question"])], *_parts(item)] for item in items]
+    best: dict[tuple[int, int], tuple[float, int, int]] = {}
+    held = set()
+    for match in plainly(texts, items, ngram, 0.5, common):
+        for number in (number for number, one in enumerate(same) if one == same[match["item"]]):
+            row, of = match["row"], of_set[number]
+            rank = (-match["coverage"], -match["matched_words"], number)
+            best[row, of] = min(best.get((row, of), rank), rank)
+            held.add((groups[row], number, match["item"]))
+    spec = Decontaminate(against=[Against(name="x")], ngram=ngram, common=common)
+    found, there = find_items(
+        pa.table({"text": texts}),
+        pa.table(_columns(items)),
+        spec,
+        sets=np.array(of_set, np.uint32),
+        groups=np.array(groups, np.uint32),
+    )
+    told = [(one["row"], one["item"], one["coverage"], one["matched_words"]) for one in found.to_pylist()]
+    assert told == sorted((row, item, -less, -fewer) for (row, _), (less, fewer, item) in best.items())
+    assert [tuple(one.values()) for one in there.to_pylist()] == sorted(held)
+
+
+def _hide(texts: list[str], items: list[Item], chance: random.Random) -> None:
+    """Puts items or parts of them into the rows, which chance alone would rarely write."""
     for item in items:
         words = re.findall(r"\S+", item["question"])
         if words and texts:
@@ -161,10 +217,8 @@ def test_all_matches_are_those_of_the_rules(
             at = chance.randrange(len(texts))
             part = " ".join(words[start:] if chance.random() < 0.5 else words)
             texts[at] = f"{texts[at]} {part} {' '.join(item['choices'])} {item['answer']}"
-    columns = {
-        "question": [item["question"] for item in items],
-        "answer": [item["answer"] for item in items],
-        "choices": [item["choices"] for item in items],
-    }
-    found = cf.contamination(texts, columns, ngram=ngram, min_coverage=coverage, common=common)
-    assert found.to_pylist() == plainly(texts, items, ngram, coverage, common)
+
+
+def _columns(items: list[Item]) -> dict[str, Any]:
+    types = {"question": pa.string(), "answer": pa.string(), "choices": pa.list_(pa.string())}
+    return {name: pa.array([item[name] for item in items], kind) for name, kind in types.items()}

@@ -1,7 +1,10 @@
 """Packs and documents through the loaders of axolotl and LLaMA-Factory: what they train on is what was written.
 
-Both are installed without their dependencies (`pip install --no-deps axolotl==0.19.0 llamafactory==0.9.5` and what the
-imports here name); what is missing skips.
+Neither is installed with the other packages, for both pin versions that exclude those; what is missing skips. All of it
+runs with torch, transformers, trl and datasets at hand after
+
+    pip install --no-deps axolotl==0.19.0 llamafactory==0.9.5 numba llvmlite addict antlr4-python3-runtime \\
+        backoff colorama distro omegaconf posthog sentencepiece tyro
 """
 
 import sys

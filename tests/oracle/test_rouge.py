@@ -5,6 +5,7 @@ import re
 import struct
 from collections.abc import Iterator
 
+import pyarrow as pa
 import pytest
 from rouge import Rouge
 from rouge_score import rouge_scorer
@@ -251,3 +252,54 @@ def test_wrong_arguments_are_told(arguments, options, message) -> None:
 def test_nothing_to_compare_with_has_no_score() -> None:
     found = cf.rouge(["a", "a", None], [[], None, ["a"]])["f1"].to_pylist()
     assert found == [None, None, 0.0]
+
+
+class Words:
+    """A tokenizer of one's own."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return text.split()
+
+
+@pytest.mark.parametrize("options", [{}, {"use_stemmer": True}, {"tokenizer": Words()}, {"split_summaries": True}])
+def test_the_scorer_takes_what_the_package_takes(options: dict[str, object]) -> None:
+    types = [kind for kind in TYPES if not (kind == "rougeLsum" and "split_summaries" in options)]
+    theirs, ours = rouge_scorer.RougeScorer(types, **options), RougeScorer(types, **options)
+    chance = random.Random(5)
+    for _ in range(150):
+        targets, prediction = [*texts(chance, 2), "the cat \ud800sat"], next(texts(chance, 1)) + "\udfffcats"
+        expected, found = theirs.score_multi(targets, prediction), ours.score_multi(targets, prediction)
+        assert {kind: tuple(one) for kind, one in found.items()} == {kind: tuple(one) for kind, one in expected.items()}
+        assert all(one._fields == expected[kind]._fields for kind, one in found.items())
+
+
+def test_sides_about_as_long_as_a_word_of_bits() -> None:
+    chance = random.Random(4)
+    theirs = rouge_scorer.RougeScorer(["rougeL"])
+    for length in (*range(1, 5), *range(61, 68), 128, 129):
+        for other in (3, 63, 64, 65, 200):
+            left, right = ([f"w{chance.randrange(90)}" for _ in range(count)] for count in (length, other))
+            one, two = "first " + " ".join(left) + " last", "start " + " ".join(right) + " end"
+            for pair in ((one, two), (" ".join(left), " ".join(right))):
+                expected = theirs.score(pair[1], pair[0])["rougeL"]
+                assert tuple(cf.rouge([pair[0]], [pair[1]]).to_pylist()[0].values()) == tuple(expected), pair
+
+
+def test_lists_are_scored_as_columns_are() -> None:
+    chance = random.Random(6)
+    predictions = [None if row % 11 == 3 else one for row, one in enumerate(texts(chance, 300))]
+    single = [None if row % 7 == 2 else one for row, one in enumerate(texts(chance, 300))]
+    several = [None if row % 9 == 0 else [one, None, ""][: row % 4] for row, one in enumerate(texts(chance, 300))]
+    column = pa.array(predictions)
+    for references, kind in ((single, pa.string()), (several, pa.list_(pa.string()))):
+        for options in ({}, {"compat": "rouge==1.0.1"}, {"stemmer": True, "metric": "rougeLsum", "reduce": "mean"}):
+            expected = cf.rouge(column, pa.array(references, kind), **options)
+            assert cf.rouge(predictions, references, **options).equals(expected)
+            assert cf.rouge(column, references, **options).equals(expected)
+    tuples = [one and tuple(one) for one in several]
+    assert cf.rouge(predictions, tuples).equals(cf.rouge(predictions, several))
+    assert cf.RougePool(single).most_similar(predictions).equals(cf.RougePool(pa.array(single)).most_similar(column))
+    with pytest.raises(ValueError, match="references: row 0 is str, not a list"):
+        cf.rouge(["a", "b"], ["a", ["b"]])
+    with pytest.raises(ValueError, match="references"):
+        cf.rouge(["a"], [["\ud800"]])

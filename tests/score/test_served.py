@@ -73,6 +73,25 @@ def test_a_question_that_goes_on_failing_is_missing() -> None:
         assert sum(one["prompt"] == "b" for one in server.asked) == 3
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
+def test_no_text_is_no_answer(endpoint: str) -> None:
+    def silent(body: dict[str, Any], _: int) -> Reply:
+        text = None if "b" in str(body.get("prompt") or body["messages"]) else ""
+        return 200, {}, {"choices": [{"text": text, "message": {"content": text}}]}
+
+    with Server(silent).running() as server:
+        answers, refused, failed, _ = collected(model(server, endpoint=endpoint).complete(["a", "b"]))
+        assert (answers, refused, failed) == ({0: ""}, {}, {1: "the server gave no text"})
+
+
+def test_a_body_that_cannot_be_unpacked_is_asked_for_again() -> None:
+    def torn(_: dict[str, Any], times: int) -> Reply:
+        return (200, {"Content-Encoding": "gzip"}, b"no gzip") if times == 1 else completion("x")
+
+    with Server(torn).running() as server:
+        assert collected(model(server).complete(["a"]))[:3] == ({0: "x"}, {}, {})
+
+
 def test_a_refused_question_is_not_asked_again() -> None:
     def strict(body: dict[str, Any], _: int) -> Reply:
         if len(body["prompt"]) > 5:
@@ -105,6 +124,8 @@ def test_what_refuses_everything_is_asked_wrongly() -> None:
         ((200, {}, b"<html>hello"), r"something else than a completion: <html>hello\nhint: .*`/v1`"),
         ((200, {}, {"choices": []}), r"something else than a completion"),
         ((200, {}, [1]), r"something else than a completion"),
+        ((200, {}, {"choices": [{"text": 3}]}), r"something else than a completion"),
+        ((200, {}, b'{"choices": [{"text": "x"}], "usage": {"total_tokens": Infinity}}'), r"else than a completion"),
     ],
 )
 def test_what_is_no_such_server_is_told_at_once(reply: Reply, message: str) -> None:

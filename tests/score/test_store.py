@@ -30,7 +30,15 @@ def test_what_is_kept_comes_back(tmp_path_factory: pytest.TempPathFactory, answe
 
 
 @pytest.mark.parametrize(
-    "torn", [b'{"q": "b", "a": "x', b'{"q": "b", "a": "x"}', b"\0\0\0", b'[1]\n{"q": 1}\n\xff\n{', b"x" * 200_000]
+    "torn",
+    [
+        b'{"q": "b", "a": "x',
+        b'{"q": "b", "a": "x"}',
+        b"\0\0\0",
+        b'{"q": "b", "a": "\\ud800"}\n',
+        b'[1]\n{"q": 1}\n\xff\n{',
+        b"x" * 200_000,
+    ],
 )
 def test_a_torn_record_is_ignored_and_written_over(tmp_path: Path, torn: bytes) -> None:
     keep(tmp_path, {"a": "1"})

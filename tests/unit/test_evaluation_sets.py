@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from chaffinch.errors import DataError, RecipeError
+from chaffinch.evaluation import further, instructeval
+from chaffinch.evaluation.task import unchanged
 from chaffinch.evaluation_sets import find, items, known, lookup, state
 from chaffinch.recipe.decontaminate import Against
 from tests.conftest import write_jsonl
@@ -40,6 +42,31 @@ def test_a_name_alone_means_test_and_validation(tmp_path: Path) -> None:
         read(tmp_path, "gsm8k/dev")
     with pytest.raises(RecipeError, match="only splits that have to be named"):
         read(tmp_path, "corr2cause-pp")
+
+
+def test_files_whose_makers_wrote_no_header(tmp_path: Path) -> None:
+    for name, text in (
+        ("mmlu/test/a_test.csv", '"Q, one",w,w,x,z,D\nQ two,1,2,3,4,A\n'),
+        ("ethics/utilitarianism/util_test.csv", "I slept.,I slept badly.\n"),
+        ("ethics/justice/justice_test.csv", "label,scenario\n1,I pay.\n"),
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    assert read(tmp_path, "mmlu") == [
+        {"id": "0", "question": "Q, one", "choices": ["w", "w", "x", "z"], "answer": ""},
+        {"id": "1", "question": "Q two", "choices": ["1", "2", "3", "4"], "answer": ""},
+    ]
+    found = {row["id"]: row["question"] for row in read(tmp_path, "ethics")}
+    assert found == {"util_test:0": "I slept. I slept badly.", "justice_test:0": "I pay."}
+    # The items that `evaluate` asks have the same ids.
+    for name, maker in (("mmlu", instructeval.mmlu), ("ethics", further.ethics)):
+        assert {question.id for question in maker(tmp_path, 0, unchanged).questions} == {
+            row["id"] for row in read(tmp_path, f"{name}/test")
+        }
+    (tmp_path / "mmlu/test/a_test.csv").write_text("Q,w,x,y,z,A\nQ two,1,2\n")
+    with pytest.raises(DataError, match=r"row 1 has 3 cells, the first 6\nhint: "):
+        read(tmp_path, "mmlu")
 
 
 def test_parts_of_every_shape(tmp_path: Path) -> None:
@@ -154,6 +181,8 @@ def test_the_state_tells_data_and_registry_apart(tmp_path: Path) -> None:
 HUB = """
 import json
 from pathlib import Path
+from chaffinch.evaluation import further, instructeval
+from chaffinch.evaluation.task import unchanged
 from chaffinch.evaluation_sets import find, items, state
 from chaffinch.recipe.decontaminate import Against
 for one in find(Against(name="hf:org/set:test"), Path()):

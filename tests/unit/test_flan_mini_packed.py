@@ -142,3 +142,19 @@ def test_trainers_that_take_text_get_the_words_of_the_mixture(
         else:
             assert [turn["content"] for turn in values["messages"]] == [asked, answered]
     assert result.summary["asked"]["templates"]
+
+
+def test_a_tokenizers_own_template_writes_conversations(built: tuple[cf.Result, Path], tmp_path: Path) -> None:
+    _, folder = built
+    template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}"
+        "{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{% else %}{{ m.content }}<|im_end|>{% endif %}\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    save(tmp_path / "tokenizer", gpt2(), chat_template=template)
+    tokenize = {"tokenizer": str(tmp_path / "tokenizer"), "max_length": LENGTH}
+    settings = PIECES | {"tokenize": tokenize, "format.template": "tokenizer"}
+    table = cf.build("flan-mini", data=folder / "data", out=tmp_path / "out", set=settings).table
+    again, _ = cf.tokenize(table.select(["messages"]), tmp_path / "tokenizer", max_length=LENGTH)
+    assert again["input_ids"].to_pylist() == table["input_ids"].to_pylist()
+    assert again["labels"].to_pylist() == table["labels"].to_pylist()

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -346,3 +347,12 @@ def test_passages_that_rows_share():
 def test_spans_refuse_what_means_nothing(options):
     with pytest.raises(ValueError, match=r"hint:|expected"):
         cf.repeated_spans(["a b c"], **options)
+
+
+@pytest.mark.parametrize(
+    "rows", [[2], [-1], np.array([-1]), [2**32], [2**70], [0.5], [True, False], ["a"], [None], [[0]], 0]
+)
+def test_rows_of_an_index_that_are_none_are_refused(rows: Any) -> None:
+    with pytest.raises(ValueError, match="\nhint: "):
+        cf.NearIndex.build(["a b", "c"], ["x", "y"], rows=rows)
+    assert len(cf.NearIndex.build(["a b", "c"], ["x", "y"], rows=[])) == 0

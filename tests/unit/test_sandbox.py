@@ -1,8 +1,10 @@
 """Nothing gets out of the sandbox: code that tries, and what becomes of it."""
 
 import os
+import platform
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,20 @@ def test_what_a_program_needs_is_there(code: str) -> None:
         ("import ctypes\nassert ctypes.CDLL(None).ptrace(16, 1, 0, 0) == 0", "AssertionError"),
         ("import ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) == 0", "AssertionError"),
         ("import os\nos.memfd_create('x')", "PermissionError"),
+        ("import os\nos.execve('/bin/sh', ['sh'], {})", "PermissionError"),
+        ("import os\nopen(f'/proc/{os.getppid()}/environ')", "PermissionError"),
+        ("import os\nopen(f'/proc/{os.getppid()}/mem', 'rb')", "PermissionError"),
+        ("import os\nos.listdir('/proc')", "PermissionError"),
+        ("import os\nos.pidfd_open(os.getppid())", "PermissionError"),
+        ("import os\nos.sched_setaffinity(os.getppid(), {0})", "PermissionError"),
+        ("import os\nos.setpriority(os.PRIO_PROCESS, os.getppid(), 19)", "PermissionError"),
+        ("import os\nos.open('../../etc/passwd', os.O_RDONLY, dir_fd=os.open('.', os.O_RDONLY))", "PermissionError"),
+        ("open('own', 'w').close()\nimport os\nos.rename('own', '/tmp/escaped')", "PermissionError"),
+        ("open('/dev/shm/own', 'w')", "PermissionError"),
+        ("import socket\nsocket.socket(socket.AF_UNIX)", "PermissionError"),
+        ("held = []\nwhile True: held.append(' ' * 10**7)", "MemoryError"),
+        # The end of the program is told by a number that it does not know.
+        ("import os\nfor held in range(3, 64):\n  try: os.write(held, b'locked')\n  except OSError: pass", ""),
         ("x = '\0'", "null bytes"),
         ("x = '\ud800'", "surrogates"),
     ],
@@ -81,13 +97,52 @@ def test_what_it_must_not_do_fails(code: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "asked",
+    [
+        # By number on x86_64: fork, fork as x32 has it, clone without threads, clone3, vfork, process_vm_readv,
+        # execveat, io_uring_setup, shmget, bpf, mount, setns, prctl that would let it outlive its parent.
+        *("57", "0x40000000 | 57", "56, 17, 0, 0, 0, 0", "435, 0, 0", "58", "310, os.getppid(), 0, 0, 0, 0, 0"),
+        *("322, -100, b'/bin/sh', 0, 0, 0", "425, 1, 0", "29, 1, 100, 0o1777", "321, 0, 0, 0", "165, 0, 0, 0, 0, 0"),
+        *("308, 0, 0", "157, 1, 0, 0, 0, 0"),
+    ],
+)
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="calls by number")
+def test_no_other_call_reaches_the_kernel(asked: str) -> None:
+    code = f"import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\nfound = libc.syscall({asked})\n"
+    outcome = run(f"{code}print(found, ctypes.get_errno())")
+    # EPERM, and ENOSYS for clone3.
+    assert outcome.output.strip() in ("-1 1", "-1 38")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="machine code")
+def test_a_call_by_another_door_kills() -> None:
+    # int 0x80 with eax 2: fork, as 32-bit programs call it.
+    code = (
+        "import ctypes, mmap\nheld = mmap.mmap(-1, 4096, prot=7)\n"
+        "held.write(b'\\xb8\\x02\\x00\\x00\\x00\\xcd\\x80\\xc3')\n"
+        "ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(held)))()\nprint('went on')"
+    )
+    outcome = run(code)
+    assert (outcome.verdict, outcome.output) == ("failed", "")
+
+
+@pytest.mark.parametrize(
     ("code", "verdict"),
     [
         ("while True: pass", "timeout"),
         ("import time\ntime.sleep(100)", "timeout"),
         ("import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass", "timeout"),
         ("import threading, time\nwhile True:\n  threading.Thread(target=time.sleep, args=(9,)).start()", "timeout"),
+        # Nothing more to read, and no end.
+        ("import os, time\nos.close(1)\nos.close(2)\ntime.sleep(100)", "timeout"),
+        (
+            "import signal\nfor number in range(1, 65):\n  try: signal.signal(number, signal.SIG_IGN)\n"
+            "  except (OSError, ValueError): pass\nwhile True: pass",
+            "timeout",
+        ),
+        ("import os\nwhile True:\n  os.mkdir('d')\n  os.chdir('d')", "disk"),
         ("while True: print('x' * 1000)", "output"),
+        ("raise ValueError('x' * 10**7)", "output"),
         ("n = 0\nwhile True:\n  n += 1\n  open(str(n), 'wb').write(b'x' * 10**6)", "disk"),
         ("file = open('one', 'wb')\nwhile True: file.write(b'x' * 10**6)", "failed"),
     ],
@@ -106,6 +161,17 @@ def test_no_file_outside_its_folder_is_written(tmp_path: Path) -> None:
     for code in (f"open({str(victim)!r}, 'w')", f"import os\nos.unlink({str(victim)!r})", f"open({str(victim)!r})"):
         assert "PermissionError" in run(code).output
     assert victim.read_text() == "as it was"
+
+
+def test_nothing_of_a_program_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for code in (
+        "import os\nfor at in range(3000):\n  os.mkdir('d')\n  os.chdir('d')",
+        "import os\nos.umask(0o777)\nos.mkdir('a')\nopen('b', 'w').close()",
+        "import os\nos.makedirs('a/b')\nopen('a/b/c', 'w').close()\nos._exit(1)",
+    ):
+        run(code)
+        assert [*tmp_path.iterdir()] == []
 
 
 def test_no_server_is_reached() -> None:

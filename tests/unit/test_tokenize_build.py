@@ -34,6 +34,8 @@ def test_every_row_is_written_or_told_of(data: Path, tmp_path: Path) -> None:
     result = build(data, tmp_path / "out", {"max_length": 60}, format={"marks": "refuse"})
     table = result.table
     stage = next(one for one in result.summary["stages"] if one["stage"] == "tokenize")
+    gone = ", ".join(f"{reason}: {rows}" for reason, rows in stage["removed"].items())
+    assert f"{ROWS + 1 - len(table)} of {ROWS + 1} rows give no document ({gone})" in result.summary["warnings"]
     assert stage["rows_in"] == ROWS + 1
     assert stage["removed"].keys() == {"too_long", "template_mark"}
     assert stage["rows_out"] == len(table) == stage["notes"]["documents"] > 0

@@ -41,7 +41,7 @@ def evaluate(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many items of each group.")] = None,
     variants: Annotated[
-        str, typer.Option(metavar="NAME,...", help="Ask again in variants: robustness, fairness, or by name.")
+        str, typer.Option(metavar="NAME,...", help="Ask again in variants: robustness, fairness, helm, or by name.")
     ] = "",
     lists: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Word lists of variants; default the package's own.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chaffinch.cache import key_of
-from chaffinch.errors import RecipeError
+from chaffinch.errors import DataError, RecipeError
 from chaffinch.progress import Progress
 from chaffinch.recipe.score import Served, Transformers
 from chaffinch.score import local, served
@@ -66,7 +66,11 @@ class Answerer:
         return self._loaded(self._spec).lengths(prompts)
 
     def answers(self, prompts: Sequence[str], until: Until) -> list[str | None]:
-        """The answer to each prompt; None where there is none, counted in `missing`."""
+        """The answer to each prompt; None where there is none, counted in `missing`.
+
+        Raises:
+            DataError: a server could not be reached, or did not answer all.
+        """
         identity = self.identity(until)
         if isinstance(self._spec, Served):
             return self._asked(prompts, identity, lambda: served.ServedModel(self._spec, until))
@@ -91,10 +95,14 @@ class Answerer:
 
         Raises:
             RecipeError: the model is behind a server.
+            DataError: it cannot be loaded, or computes NaN.
         """
         if isinstance(self._spec, Served):
             raise RecipeError("the harness is given models that run here\nhint: give the model's folder")
-        return self._loaded(self._spec).parts
+        model = self._loaded(self._spec)
+        # Whoever takes the parts looks at no logits.
+        model.logits("A", LABELS)
+        return model.parts
 
     def _loaded(self, spec: Transformers) -> local.LocalModel:
         if self._local is None:
@@ -121,6 +129,13 @@ class Answerer:
                     failed |= {names[at]: why for at, why in batch.failed.items()}
                     done += len(batch.answers) + len(batch.refused) + len(batch.failed)
                     self._progress.advance(done)
+        if failed and isinstance(self._spec, Served):
+            # A server that was away says nothing of the model: asked again, the prompt may well have an answer.
+            raise DataError(
+                f"{self._spec.address}: {len(failed):,} of {len(prompts):,} prompts got no answer: "
+                f"{next(iter(failed.values()))}\n"
+                "hint: look at the server; the answers so far are kept, the same command goes on from there"
+            )
         for key in keys:
             why = failed.get(key) or store.why(key)
             if why is not None:

@@ -11,11 +11,14 @@ import pyarrow.parquet as pq
 from chaffinch.cache import atomic_path
 from chaffinch.errors import DataError
 from chaffinch.evaluation.intervals import bootstrap
-from chaffinch.evaluation.measuring import NAMES
+from chaffinch.evaluation.measuring import NAMES, PLAIN
 from chaffinch.evaluation.run import ITEMS, RESULTS
 from chaffinch.evaluation.task import mean_score
 from chaffinch.files import write_table
 from chaffinch.report.html import environment
+
+# What else scores depend on, and what sets it; the seed is no matter where nothing is varied.
+DEPENDS = {"judge": "--judge-model", "lists": "--lists", "seed": "--seed"}
 
 SCHEMA = pa.schema(
     [
@@ -62,7 +65,7 @@ def compare(evaluations: Mapping[str, str | Path], *, against: str | None = None
         raise ValueError(
             f"{against!r} among {names}\nhint: name at least two evaluations and one of them to compare with"
         )
-    lines = {name: _lines(Path(folder)) for name, folder in evaluations.items()}
+    lines = {name: lines_of(Path(folder)) for name, folder in evaluations.items()}
     items = {name: _items(Path(folder)) for name, folder in evaluations.items()}
     common = [key for key in lines[base] if all(key in own for own in lines.values())]
     if not common:
@@ -71,6 +74,12 @@ def compare(evaluations: Mapping[str, str | Path], *, against: str | None = None
     for key in common:
         if len({own[key]["data"] for own in lines.values()}) > 1:
             raise DataError(f"{key[0]}: the evaluations read different data\nhint: evaluate them with the same --data")
+        for name, option in DEPENDS.items():
+            if (name != "seed" or key[3] != PLAIN) and len({own[key].get(name) for own in lines.values()}) > 1:
+                raise DataError(
+                    f"{key[0]}, {key[3]}: the evaluations differ in their {name}\n"
+                    f"hint: evaluate them with the same {option}"
+                )
         first = items[base][key]
         for name in [base, *(name for name in names if name != base)]:
             line, own = lines[name][key], items[name][key]
@@ -102,7 +111,12 @@ def _difference(
     return {"difference": found, "low": low, "high": high, "differs": not low <= 0 <= high}
 
 
-def _lines(folder: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
+def lines_of(folder: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """The lines of an evaluation's table, by what tells them apart.
+
+    Raises:
+        DataError: the folder holds no evaluation.
+    """
     path = folder / RESULTS
     try:
         lines = json.loads(path.read_text("utf-8"))["results"]

@@ -17,8 +17,10 @@ from chaffinch.evaluation.task import (
     heads_of,
     part,
     rows_of,
+    some,
     starts_with_label,
 )
+from chaffinch.files import csv_lines
 from chaffinch.stages.rouge import rouge_pair
 
 PROTOCOL = "chaffinch"
@@ -36,7 +38,9 @@ def gsm8k(data: Path, shots: int, change: Change) -> Task:
     for path in files:
         for at, row in enumerate(rows_of(path)):
             question, answer = _solved(row, path)
-            right = last_number(answer) or ""
+            right = last_number(answer)
+            if right is None:
+                raise DataError(f"{path}: row {at} has no number in its answer\nhint: it has to end in #### and one")
             questions.append(Question(str(at), "", f"Q: {change(question)}\nA:", (right,), heads))
     return _task("gsm8k/test", shots, 400, (*files, *train), questions, same_number, ends_at="\n\n")
 
@@ -68,8 +72,12 @@ def mathematics(data: Path, shots: int, change: Change) -> Task:
     for path in files:
         for at, row in enumerate(rows_of(path)):
             label = boxed(part(row, path, "solution"))
+            if not label:
+                raise DataError(
+                    f"{path}: row {at} has nothing in \\boxed{{...}}\nhint: its solution has to say the answer"
+                )
             body = f"Problem: {change(part(row, path, 'problem'))}\nAnswer:"
-            questions.append(Question(str(at), str(row.get("type") or ""), body, (label or "",)))
+            questions.append(Question(str(at), str(row.get("type") or ""), body, (label,)))
     return _task("math/test", shots, 400, files, questions, same_formula, ends_at="\nProblem:")
 
 
@@ -110,7 +118,7 @@ def truthfulqa(data: Path, shots: int, change: Change) -> Task:
             options = [best, *(wrong.split("; ") if isinstance(wrong, str) else wrong)]
             asked = part(row, path, "Question", "question")
             random.Random(asked).shuffle(options)
-            questions.append(choice(str(at), "", change(asked), options, options.index(best)))
+            questions.append(choice(str(at), "", *change.item(asked, options), options.index(best)))
     return _task("truthfulqa/validation", shots, 5, files, questions, starts_with_label)
 
 
@@ -121,10 +129,10 @@ def bbq(data: Path, shots: int, change: Change) -> Task:
     for path in files:
         for at, row in enumerate(rows_of(path)):
             options = [part(row, path, name) for name in ("ans0", "ans1", "ans2")]
-            asked = f"{change(part(row, path, 'context'))} {part(row, path, 'question')}"
+            asked = f"{part(row, path, 'context')} {part(row, path, 'question')}"
             id_ = f"{path.name.partition('.')[0]}:{at}" if len(files) > 1 else str(at)
             group = str(row.get("category") or path.stem)
-            questions.append(choice(id_, group, asked, options, int(part(row, path, "label"))))
+            questions.append(choice(id_, group, *change.item(asked, options), int(part(row, path, "label"))))
     return _task("bbq/test", shots, 5, files, questions, starts_with_label, by_group=True)
 
 
@@ -138,17 +146,20 @@ def big_bench(data: Path, shots: int, change: Change) -> Task:
             options = list(scores)
             best = max(range(len(options)), key=lambda at, of=options, by=scores: by[of[at]])  # type: ignore[misc]
             id_ = f"{path.name.partition('.')[0]}:{at}" if len(files) > 1 else str(at)
-            asked = change(part(row, path, "input"))
-            questions.append(choice(f"{path.parent.name}/{id_}", path.parent.name, asked, options, best))
+            asked = change.item(part(row, path, "input"), options)
+            questions.append(choice(f"{path.parent.name}/{id_}", path.parent.name, *asked, best))
     return _task("big-bench/test", shots, 5, files, questions, starts_with_label, by_group=True)
 
 
 def ethics(data: Path, shots: int, change: Change) -> Task:
-    """ETHICS: commonsense, deontology, justice and virtue, yes or no; utilitarianism has no labels and is refused."""
+    """ETHICS: commonsense, deontology, justice and virtue, yes or no; utilitarianism, the more pleasant of two."""
     files = files_of("ethics/test", data)
     questions = []
     for path in files:
         group = path.name.partition("_test")[0]
+        if group.startswith("util"):
+            questions += _pleasant(path, group, change, f"{path.name.partition('.')[0]}:" if len(files) > 1 else "")
+            continue
         for at, row in enumerate(rows_of(path)):
             said = " ".join([part(row, path, "scenario", "input"), row.get("excuse") or ""]).strip()
             label = str(part(row, path, "label"))
@@ -164,6 +175,21 @@ def ethics(data: Path, shots: int, change: Change) -> Task:
             id_ = f"{path.name.partition('.')[0]}:{at}" if len(files) > 1 else str(at)
             questions.append(Question(id_, group, body, ("Yes" if label == "1" else "No",)))
     return _task("ethics/test", shots, 5, files, questions, starts_with_label, by_group=True)
+
+
+def _pleasant(path: Path, group: str, change: Change, prefix: str) -> list[Question]:
+    """Utilitarianism: pairs without a header, the more pleasant one first; the text decides which is shown first."""
+    pairs = some(csv_lines(path), path)
+    if pairs and pairs[0] == ["baseline", "less_pleasant"]:
+        pairs = pairs[1:]
+    questions = []
+    for at, pair in enumerate(pairs):
+        if len(pair) != 2 or not all(text.strip() for text in pair):
+            raise DataError(f"{path}: row {at} is no pair of scenarios\nhint: the more pleasant one, then the other")
+        right = random.Random(pair[0]).randrange(2)
+        shown = change.of(pair if right == 0 else pair[::-1])
+        questions.append(choice(f"{prefix}{at}", group, "Which of the two is more pleasant?", shown, right))
+    return questions
 
 
 def corr2cause(data: Path, shots: int, change: Change) -> Task:
@@ -199,8 +225,9 @@ def samsum(data: Path, shots: int, change: Change) -> Task:
     questions = []
     for path in files:
         for at, row in enumerate(rows_of(path)):
-            body = f"Summarize the conversation.\n\n{change(part(row, path, 'dialogue'))}\n\nSummary:"
-            questions.append(Question(str(at), "", body, (part(row, path, "summary"),)))
+            said, right = change.item(part(row, path, "dialogue"), [part(row, path, "summary")])
+            body = f"Summarize the conversation.\n\n{said}\n\nSummary:"
+            questions.append(Question(str(at), "", body, tuple(right)))
     return _task("samsum/test", shots, 128, files, questions, rouge_2, metric="ROUGE-2", ends_at="\n\n")
 
 
@@ -230,7 +257,5 @@ def _task(
     by_group: bool = False,
     ends_at: str | None = None,
 ) -> Task:
-    if not questions:
-        raise DataError(f"{name} has no item\nhint: look at {', '.join(str(path) for path in files)}")
     mean: Mean = "groups" if by_group else "items"
     return Task(name, PROTOCOL, shots, metric, mean, max_new_tokens, files, questions, score, ends_at=ends_at)

@@ -5,13 +5,10 @@ INSTRUCTEVAL reads CSV with pandas, which turns cells such as `None` and `1.50` 
 as they are.
 """
 
-import csv
 import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from chaffinch.errors import DataError
 from chaffinch.evaluation.task import (
@@ -22,8 +19,10 @@ from chaffinch.evaluation.task import (
     heads_of,
     part,
     rows_of,
+    some,
     starts_with_label,
 )
+from chaffinch.files import csv_lines
 
 PROTOCOL = "instructeval"
 LETTERS = "ABCD"
@@ -95,7 +94,7 @@ def mmlu(data: Path, shots: int, change: Change) -> Task:
         begin = f"The following are multiple choice questions (with answers) about  {subject.replace('_', ' ')}.\n\n"
         heads = heads_of(solved, begin)
         for at, (question, options, label) in enumerate(mmlu_rows(path)):
-            body = f"{_options(change(question), options)}\nAnswer:"
+            body = f"{_options(*change.item(question, options))}\nAnswer:"
             # As `evaluation_sets` has it: with the stem before it where there are several files.
             id_ = f"{stem}:{at}" if len(tests) > 1 else str(at)
             questions.append(Question(id_, subject, body, (label,), heads))
@@ -108,12 +107,7 @@ def _options(question: str, options: list[str]) -> str:
 
 def mmlu_rows(path: Path) -> list[tuple[str, list[str], str]]:
     """Question, options and letter; the original files have no header, others do, and their answers are indices."""
-    try:
-        with pa.input_stream(str(path), compression="detect") as stream:
-            text = stream.read().decode("utf-8-sig")
-        lines = [line for line in csv.reader(text.splitlines(keepends=True), strict=True) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no CSV: {error}\nhint: fetch it again") from None
+    lines = some(csv_lines(path), path)
     answers = {letter: letter for letter in LETTERS} | {str(at): letter for at, letter in enumerate(LETTERS)}
     if lines and lines[0][-1].strip() not in answers:
         lines = lines[1:]
@@ -121,7 +115,7 @@ def mmlu_rows(path: Path) -> list[tuple[str, list[str], str]]:
         if len(line) != 6 or line[5].strip() not in answers:
             hint = "a row is question, four choices, and the answer as A to D or 0 to 3"
             raise DataError(f"{path}: row {at} is no item of MMLU\nhint: {hint}")
-    return [(line[0], line[1:5], answers[line[5].strip()]) for line in lines]
+    return some([(line[0], line[1:5], answers[line[5].strip()]) for line in lines], path)
 
 
 def bbh(data: Path, shots: int, change: Change) -> Task:
@@ -134,7 +128,8 @@ def bbh(data: Path, shots: int, change: Change) -> Task:
         heads = heads_of([f"{given}\nAnswer: {target}\n\n" for given, target in rows[:shots]])
         for at, (given, target) in enumerate(rows[shots:], shots):
             id_ = f"{stem}:{at}" if len(files) > 1 else str(at)
-            questions.append(Question(id_, stem, f"{change(given)}\nAnswer:", (target,), heads))
+            asked, right = change.item(given, [target])
+            questions.append(Question(id_, stem, f"{asked}\nAnswer:", tuple(right), heads))
     return _task("bbh/test", shots, 32, files, questions)
 
 
@@ -149,11 +144,11 @@ def drop(data: Path, shots: int, change: Change) -> Task:
     chosen = random.Random(0).sample(kept, shots)
     heads = heads_of([f"{passage} {question}\nAnswer: {answer}\n\n" for passage, question, answer in chosen])
     seen = {passage for passage, _, _ in chosen}
-    questions = [
-        Question(str(at), "", f"{passage} {change(question)}\nAnswer:", (answer,), heads)
-        for at, (passage, question, answer) in zip(numbers, kept, strict=True)
-        if passage not in seen
-    ]
+    questions = []
+    for at, (passage, question, answer) in zip(numbers, kept, strict=True):
+        if passage not in seen:
+            asked, right = change.item(f"{passage} {question}", [answer])
+            questions.append(Question(str(at), "", f"{asked}\nAnswer:", tuple(right), heads))
     return _task("drop/validation", shots, 8, files, questions)
 
 
@@ -197,13 +192,14 @@ def crass(data: Path, shots: int, change: Change) -> Task:
     heads = heads_of(shown[:shots])
     shuffling = random.Random(0)
     questions = []
-    for at, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines()[1:]):
+    for at, line in enumerate(some(path.read_text(encoding="utf-8-sig").splitlines()[1:], path)):
         cells = line.strip().split(";")
         options = [cell.strip() for cell in cells[4:8] if cell.strip()]
         if len(cells) < 5 or not options:
             raise DataError(f"{path}: line {at + 2} is no item of CRASS\nhint: cells lie between semicolons")
         right = options[0]
         shuffling.shuffle(options)
-        asked = _options(f"{cells[2].strip()} {change(cells[3].strip())}", options)
-        questions.append(Question(str(at), "", f"{asked}\nAnswer:", (LETTERS[options.index(right)],), heads))
+        label = LETTERS[options.index(right)]
+        asked = _options(*change.item(f"{cells[2].strip()} {cells[3].strip()}", options))
+        questions.append(Question(str(at), "", f"{asked}\nAnswer:", (label,), heads))
     return _task("crass/test", shots, 8, files, questions)

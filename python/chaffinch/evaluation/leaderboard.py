@@ -94,6 +94,36 @@ def read_models(paths: Iterable[Path]) -> dict[str, dict[str, float | None]]:
     return models
 
 
+def added(
+    models: Mapping[str, Mapping[str, float | None]], evaluations: Mapping[str, str | Path]
+) -> tuple[dict[str, Mapping[str, float | None]], dict[str, list[str]]]:
+    """A pool with models that `evaluate` asked.
+
+    Args:
+        models: the pool, as for `leaderboard`; it may be empty.
+        evaluations: name -> the folder that `evaluate` wrote.
+
+    Returns:
+        The pool with them, in the columns that it has, and of each what there is to know: that its numbers are not
+        HELM's, which columns are missing or left out, where fewer items were asked or the mixture held some.
+
+    Raises:
+        DataError: a name is in the pool already, or a folder holds no evaluation of the challenge's sets.
+    """
+    from chaffinch.evaluation.challenge import entry_of
+
+    entries = {name: entry_of(Path(folder)) for name, folder in evaluations.items()}
+    for name in entries:
+        if name in models:
+            raise DataError(f"{name} is in the pool already\nhint: a pool holds each model once; rename one")
+    values = [*models.values()] or [entry.values for entry in entries.values()]
+    columns = dict.fromkeys(column for one in values for column in one if " - " in column)
+    entries = {name: entry.within(columns) for name, entry in entries.items()}
+    pool: dict[str, Mapping[str, float | None]] = {**models}
+    pool |= {name: entry.values for name, entry in entries.items()}
+    return pool, {name: entry.notes for name, entry in entries.items()}
+
+
 def _pairs(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     hint = "hint: write a JSON list of [name, {column: value}], or an object {name: {column: value}}"
     try:

@@ -9,7 +9,7 @@ from chaffinch.evaluation.answering import Answerer, Until
 from chaffinch.evaluation.intervals import bootstrap
 from chaffinch.evaluation.standing import Mixture
 from chaffinch.evaluation.task import Mean, Question, Task, mean_score
-from chaffinch.evaluation.variants import KINDS
+from chaffinch.evaluation.variants import Lists, worst_over
 from chaffinch.progress import Progress
 from chaffinch.readers.hashes import file_hashes
 from chaffinch.text_columns import written
@@ -31,6 +31,7 @@ class Measuring:
         progress: told how far it is.
         seed: of bootstrap intervals.
         limit: as results say it.
+        lists: the word lists of variants, of which results have the hash.
 
     Attributes:
         results: the lines so far.
@@ -46,11 +47,12 @@ class Measuring:
         progress: Progress,
         seed: int,
         limit: int | None,
+        lists: Lists,
     ) -> None:
         self._asking, self._judging, self._mixture = asking, judging, mixture
         self._cache, self._progress = cache, progress
         self._seed, self._limit = seed, limit
-        self._model = asking.hash()
+        self._model, self._lists = asking.hash(), key_of(lists)
         self.results: list[dict[str, Any]] = []
         self.items: list[dict[str, Any]] = []
 
@@ -78,17 +80,22 @@ class Measuring:
             metrics = {name: own for name, own in metrics.items() if name != task.metric} | {metric: looked}
         for metric, own in metrics.items():
             scores = [
-                task.worst if None in one else task.score(question, [text for text in one if text is not None])
+                None if None in one else task.score(question, [text for text in one if text is not None])
                 for question, one in zip(task.questions, own, strict=True)
             ]
-            # Without a judge's word there is no answer either.
-            told = [None if None in one else first[0] for one, first in zip(own, answers, strict=True)]
+            unread = sum(score is None and None not in one for score, one in zip(scores, own, strict=True))
+            if unread and self._judging is not None:
+                self._judging.missing["the judge gave no number from 1 to 5"] += unread
             named = dict(zip(NAMES, (task.set, task.protocol, task.shots, variant, metric), strict=True))
             items = [
-                named | {"item": question.id, "group": question.group, "answer": answer, "score": score}
-                for question, answer, score in zip(task.questions, told, scores, strict=True)
+                # Without a judge's word there is no answer either.
+                named
+                | {"item": question.id, "group": question.group}
+                | ({"answer": None, "score": task.worst} if score is None else {"answer": first[0], "score": score})
+                for question, first, score in zip(task.questions, answers, scores, strict=True)
             ]
-            self.add(named, items, task.mean, task.files, fewer)
+            judge = self._judging.hash() if self._judging is not None and task.judges else None
+            self.add(named, items, task.mean, task.files, fewer, judge)
         self._progress.finish(len(task.questions), 0)
 
     def _prompts(self, task: Task) -> tuple[list[str], int | None]:
@@ -119,6 +126,7 @@ class Measuring:
         mean: Mean,
         files: tuple[Path, ...],
         fewer: int | None = None,
+        judge: str | None = None,
     ) -> None:
         """Adds the line of these items.
 
@@ -128,6 +136,7 @@ class Measuring:
             mean: over items or groups.
             files: what was read.
             fewer: how many items have fewer shots than they should; None where nobody can say.
+            judge: the judge's hash, where one scored.
         """
         standing = self._mixture.standing(named["set"])
         hashes = file_hashes(files, self._cache)
@@ -141,6 +150,8 @@ class Measuring:
                 "standing": standing.status,
                 "data": key_of([[path.name, hashes[path]] for path in files]),
                 "model": self._model,
+                "judge": judge,
+                "lists": None if named["variant"] == PLAIN else self._lists,
                 "limit": self._limit,
                 "seed": self._seed,
             }
@@ -167,25 +178,26 @@ class Measuring:
 
     def worst(self) -> None:
         """Adds, for each kind of variants, each item's worst score over the plain question and those variants."""
+        by_line: dict[tuple[Any, ...], dict[str, list[dict[str, Any]]]] = {}
+        for one in self.items:
+            by_line.setdefault(_but_variant(one), {}).setdefault(one["variant"], []).append(one)
         for line in [line for line in self.results if line["variant"] == PLAIN]:
-            for kind, names in KINDS.items():
-                of_kind = [one for one in self.results if _same(one, line) and one["variant"] in (PLAIN, *names)]
-                if len(of_kind) < 2:
-                    continue
-                least: dict[str, dict[str, Any]] = {}
-                for one in self.items:
-                    if _same(one, line) and one["variant"] in (PLAIN, *names):
-                        before = least.get(one["item"])
-                        least[one["item"]] = one if before is None or one["score"] < before["score"] else before
+            asked = by_line[_but_variant(line)]
+            for kind, names in worst_over([variant for variant in asked if variant != PLAIN]).items():
                 named = {name: line[name] for name in NAMES} | {"variant": f"worst of {kind}"}
-                own = [one | named for one in least.values()]
+                together = zip(*(asked[variant] for variant in (PLAIN, *names)), strict=True)
+                # Of equal scores the first counts, and one without an answer before one with it.
+                own = [min(of, key=lambda one: (one["score"], one["answer"] is not None)) | named for of in together]
                 found = self._measured(named, own, line["mean"], self._mixture.standing(line["set"]).items)
+                found |= {"unanswered": sum(one["answer"] is None for one in own), "lists": self._lists}
                 self.items += own
-                self.results.append(line | found | {"unanswered": max(one["unanswered"] for one in of_kind)})
+                self.results.append(line | found)
+        order = {of: at for at, of in enumerate(dict.fromkeys(map(_but_variant, self.results)))}
+        self.results.sort(key=lambda line: order[_but_variant(line)])
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return all(one[name] == other[name] for name in NAMES if name != "variant")
+def _but_variant(one: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(one[name] for name in NAMES if name != "variant")
 
 
 def _with_all(question: Question) -> str:

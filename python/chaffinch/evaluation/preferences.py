@@ -31,8 +31,7 @@ def hhh(data: Path, shots: int, change: Change) -> Task:
     for path in files:
         group = next((name for name in ("harmless", "helpful", "honest", "other") if name in str(path)), path.stem)
         for at, row in enumerate(rows_of(path, "examples")):
-            better, worse = _answers(row, path)
-            query = change(part(row, path, "input"))
+            query, (better, worse) = change.item(part(row, path, "input"), _answers(row, path))
             id_ = f"{path.name.partition('.')[0]}:{at}" if len(files) > 1 else str(at)
             base, first, second = (
                 PROMPT.format(query=query, a=a, b=b) for a, b in ((worse, worse), (better, worse), (worse, better))

@@ -48,7 +48,8 @@ class Evaluation:
         path: its folder: `results.json` and `items.parquet`.
         results: a dict for each line of the table: set, protocol, shots, variant, metric, score, low and high (95 %
             bootstrap), items, unanswered, fewer_shots (items that were asked with fewer; None where nobody could
-            count), mean, groups (each one's mean), standing, items_in_mixture, clean_score, data, model, limit, seed.
+            count), mean, groups (each one's mean), standing, items_in_mixture, clean_score, data, model, judge and
+            lists (hashes of the judge and of variants' word lists, where there are), limit, seed.
         skipped: sets of a suite that were not asked: set and why.
         missing: why there is no answer, and how often.
     """
@@ -59,7 +60,9 @@ class Evaluation:
     missing: dict[str, int]
 
 
-def model_spec(model: str | Path | Mapping[str, Any] | Transformers | Served) -> Transformers | Served:
+def model_spec(
+    model: str | Path | Mapping[str, Any] | Transformers | Served, what: str = "model"
+) -> Transformers | Served:
     """A folder or a name of the hub, or what `score.answerer` may be in a recipe.
 
     Raises:
@@ -69,7 +72,9 @@ def model_spec(model: str | Path | Mapping[str, Any] | Transformers | Served) ->
     try:
         spec: Any = TypeAdapter(AnswererSpec).validate_python(given)
     except ValidationError as error:
-        raise RecipeError(f"model: {error.errors()[0]['msg']}\nhint: a folder, or as score.answerer") from None
+        first = error.errors()[0]
+        where = ".".join([what, *(str(part) for part in first["loc"][1:])])
+        raise RecipeError(f"{where}: {first['msg']}\nhint: a folder, or as score.answerer of a recipe") from None
     if isinstance(spec, Nearest):
         raise RecipeError("nearest is no model\nhint: give a model's folder")
     checked: Transformers | Served = spec
@@ -111,8 +116,8 @@ def evaluate(
             which; `harness`: by those of lm-evaluation-harness, from the same files.
         shots: instead of the numbers that a set's protocol has.
         limit: only the first so many items of each group; results say it.
-        variants: `robustness`, `fairness`, or names of variants: each set is asked again in each, and the worst score
-            of each item, the plain one included, makes a line of its own.
+        variants: `robustness`, `fairness`, `helm` (those of HELM's canonical runs), or names of variants: each set is
+            asked again in each, and the worst score of each item, the plain one included, makes a line of its own.
         lists: word lists for variants instead of the package's own: a YAML file of the same form.
         seed: of variants and of bootstrap intervals.
         allow_code: whether code that the model writes is run, in the sandbox.
@@ -130,6 +135,8 @@ def evaluate(
     data, out = Path(data), Path(out)
     if not data.is_dir():
         raise FileNotFoundError(f"no data folder {data}\nhint: --data names the folder that the sets' files are under")
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"{out} is no folder\nhint: --out names the folder that results go to")
     if (out / MANIFEST).exists():
         raise DataError(f"{out} holds a mixture\nhint: give a folder of its own to an evaluation")
     if protocol not in PROTOCOLS:
@@ -137,10 +144,10 @@ def evaluate(
     if limit is not None and limit < 1:
         raise RecipeError(f"limit is {limit}\nhint: at least one item of each group has to be asked")
     spec, told = model_spec(model), progress or NoProgress()
-    looking = None if judge is None else model_spec(judge)
+    looking = None if judge is None else model_spec(judge, "judge")
     if isinstance(looking, Transformers):
         raise RecipeError("the judge is no server\nhint: give its address, up to `/v1`, and its model's name")
-    names = _variants(variants)
+    names = perturbations.named(list(variants))
     changes: dict[str, Change] = {PLAIN: unchanged}
     own_lists = perturbations.read_lists(None if lists is None else Path(lists))
     changes |= {name: perturbations.change_of(name, seed, own_lists) for name in names}
@@ -159,7 +166,7 @@ def evaluate(
     of_mixture = Mixture(None if mixture is None else Path(mixture))
     asking = Answerer(spec, kept, told)
     judging = None if looking is None else Answerer(looking, kept, told)
-    run = Measuring(asking, judging, of_mixture, kept, told, seed, limit)
+    run = Measuring(asking, judging, of_mixture, kept, told, seed, limit, own_lists)
     if by_harness:
         _by_harness(run, asking, suite, data, kept, shots, limit, bool(names), skipped)
     for task, variant in tasks:
@@ -169,13 +176,6 @@ def evaluate(
     done = Evaluation(out, run.results, skipped, dict(sorted(missing.items())))
     _write(done, run.items, {"identity": asking.identity(Until(1)), "mixture": of_mixture.named()})
     return done
-
-
-def _variants(given: Iterable[str]) -> list[str]:
-    names: list[str] = []
-    for name in given:
-        names += perturbations.KINDS.get(name, (name,))
-    return list(dict.fromkeys(names))
 
 
 def _tasks(

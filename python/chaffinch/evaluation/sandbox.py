@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import secrets
 import selectors
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -20,6 +22,10 @@ Verdict = Literal["passed", "failed", "timeout", "output", "disk"]
 
 _INSIDE = Path(__file__).with_name("_sandboxed.py")
 _POLL = 0.05
+# Folders within each other: what lies deeper cannot be counted by name.
+_DEEPEST = 64
+# What a file or folder takes at least.
+_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Limits:
         seconds: of wall clock; a second more of CPU time ends it, too.
         memory: bytes of address space.
         output: bytes on stdout and stderr together.
-        disk: bytes in its temporary folder.
+        disk: bytes in its temporary folder, 4,096 at least for each file or folder, and 64 folders deep at most.
     """
 
     seconds: float = 10.0
@@ -73,7 +79,7 @@ def run_code(code: str, *, limits: Limits | None = None) -> Outcome:
     """
     limits = limits or Limits()
     nonce = secrets.token_hex(16)
-    with tempfile.TemporaryDirectory(prefix="chaffinch-sandbox-") as folder:
+    with _folder() as folder:
         told, status = os.pipe()
         try:
             process = subprocess.Popen(
@@ -93,15 +99,34 @@ def run_code(code: str, *, limits: Limits | None = None) -> Outcome:
         os.close(status)
         with process, os.fdopen(told, "rb") as said:
             try:
-                outcome = _watch(
-                    process, _asked(code, nonce, status, folder, limits), said, nonce, Path(folder), limits
-                )
+                outcome = _watch(process, _asked(code, nonce, status, str(folder), limits), said, nonce, folder, limits)
             finally:
                 # Nothing outlives the call, whatever ended it.
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     return outcome
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """An empty folder that goes, whatever a program made of it: trees too deep for paths and recursion, too."""
+    folder = Path(tempfile.mkdtemp(prefix="chaffinch-sandbox-"))
+    try:
+        yield folder
+    finally:
+        while entries := [*folder.iterdir()]:
+            for entry in entries:
+                if entry.is_symlink() or not entry.is_dir():
+                    entry.unlink()
+                    continue
+                entry.chmod(0o700)
+                for child in [*entry.iterdir()]:
+                    if child.is_dir():
+                        child.chmod(0o700)
+                    child.rename(folder / secrets.token_hex(16))
+                entry.rmdir()
+        folder.rmdir()
 
 
 def _asked(code: str, nonce: str, status: int, folder: str, limits: Limits) -> bytes:
@@ -124,6 +149,7 @@ def _watch(
     printed = bytearray()
     ended: Verdict | None = None
     looked = started
+    prints = True
     with selectors.DefaultSelector() as waiting:
         waiting.register(process.stdout, selectors.EVENT_READ)
         while ended is None:
@@ -134,10 +160,14 @@ def _watch(
             elif now - looked > _POLL:
                 looked = now
                 ended = "disk" if _bytes_in(folder) > limits.disk else None
+            elif not prints:
+                # What has closed its output may go on for ever.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(min(left, _POLL))
+                    break
             elif waiting.select(min(left, _POLL)):
                 read = os.read(process.stdout.fileno(), 1 << 16)
-                if not read:
-                    break
+                prints = bool(read)
                 printed += read
                 if len(printed) > limits.output:
                     ended = "output"
@@ -160,11 +190,13 @@ def _watch(
     return Outcome(ended, output, seconds)
 
 
-def _bytes_in(folder: Path) -> int:
+def _bytes_in(folder: Path) -> float:
     total = 0
-    for at, _, files in os.walk(folder):
-        for name in files:
+    for at, folders, files in os.walk(folder):
+        if at.count(os.sep) - str(folder).count(os.sep) > _DEEPEST:
+            return math.inf
+        for name in files + folders:
             # A file may go while it is counted.
             with contextlib.suppress(OSError):
-                total += (Path(at) / name).lstat().st_blocks * 512
+                total += max((Path(at) / name).lstat().st_blocks * 512, _BLOCK)
     return total

@@ -61,7 +61,7 @@ def named(suite: str | Sequence[str]) -> tuple[list[str], set[str]]:
     words = suite.split(",") if isinstance(suite, str) else list(suite)
     names: list[str] = []
     own = set()
-    for word in (word.strip() for word in words):
+    for word in [word.strip() for word in words if word.strip()] or [""]:
         if word in SUITES:
             names += SUITES[word]
         elif word in MAKERS:

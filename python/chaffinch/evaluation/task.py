@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from chaffinch.errors import DataError
 from chaffinch.evaluation_sets import find
@@ -12,10 +12,35 @@ from chaffinch.files import read_table
 from chaffinch.recipe.decontaminate import Against
 from chaffinch.text_columns import values_of
 
-# Writes a question in another way, and leaves its meaning as it is.
-Change = Callable[[str], str]
-
 Mean = Literal["items", "groups"]
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Change:
+    """Writes an item in another way, and leaves its meaning as it is.
+
+    Attributes:
+        of: all texts of an item, so that a name is the same other one in each of them.
+        answers: whether answers are written so, too, as in HELM's variants for fairness.
+    """
+
+    of: Callable[[Sequence[str]], list[str]]
+    answers: bool = False
+
+    def __call__(self, text: str) -> str:
+        """A text that has no answers beside it."""
+        return self.of([text])[0]
+
+    def item(self, text: str, answers: Sequence[str]) -> tuple[str, list[str]]:
+        """A question and its answers: those that it offers, or the right ones."""
+        if not self.answers:
+            return self(text), list(answers)
+        first, *rest = self.of([text, *answers])
+        return first, rest
+
+
+unchanged = Change(list)
 
 
 @dataclass(frozen=True)
@@ -55,8 +80,9 @@ class Task:
         max_prompt_tokens: shots are left out until a prompt has at most so many; None: it is asked as it is.
         files: what was read.
         questions: at least one.
-        score: of a question and the answers to its body and to `also`: 0 to 1, but for a judge's.
-        worst: the score of a question without an answer.
+        score: of a question and the answers to its body and to `also`: 0 to 1, but for a judge's; None where a judge
+            said nothing that is a score.
+        worst: the score of a question without an answer, or without a score.
         asks: for a text, or for the logits of `A` and `B` as the next token.
         ends_at: an answer is the text before it.
         runs_code: whether `score` runs what the model wrote.
@@ -71,7 +97,7 @@ class Task:
     max_new_tokens: int
     files: tuple[Path, ...]
     questions: Sequence[Question]
-    score: Callable[[Question, Sequence[str]], float]
+    score: Callable[[Question, Sequence[str]], float | None]
     worst: float = 0.0
     max_prompt_tokens: int | None = None
     asks: Literal["text", "logits"] = "text"
@@ -80,27 +106,41 @@ class Task:
     judges: Mapping[str, Callable[[Question, str], str]] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def unchanged(text: str) -> str:
-    """The text as it is."""
-    return text
-
-
 def files_of(name: str, data: Path) -> tuple[Path, ...]:
     """The files of one split, as in `mmlu/test`.
 
     Raises:
         DataError: it is not under the data folder.
     """
-    return find(Against(name=name), data)[0].files
+    try:
+        return find(Against(name=name), data)[0].files
+    except DataError as error:
+        # Sets are not read from the hub here.
+        raise DataError(str(error).partition(", or write hub:")[0]) from None
 
 
 def rows_of(path: Path, key: str | None = None) -> list[dict[str, Any]]:
-    """A file's rows as Python values; those under `key` where the file is an object that has it."""
+    """A file's rows as Python values; those under `key` where the file is an object that has it.
+
+    Raises:
+        DataError: it is damaged or has none.
+    """
     table = read_table(path)
     if key is not None and key in table.column_names:
-        return [row for rows in values_of(table, key) for row in rows]
+        return some([row for rows in values_of(table, key) for row in rows], path)
     columns = {name: values_of(table, name) for name in table.column_names}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return some([dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)], path)
+
+
+def some(rows: list[Row], path: Path) -> list[Row]:
+    """The rows of a file.
+
+    Raises:
+        DataError: there are none, and so an item of the set is missing that nobody would miss.
+    """
+    if not rows:
+        raise DataError(f"{path} has no item\nhint: fetch it again, or take it away")
+    return rows
 
 
 def part(row: Mapping[str, Any], where: Path, *names: str) -> Any:
@@ -120,7 +160,8 @@ def part(row: Mapping[str, Any], where: Path, *names: str) -> Any:
 
 def starts_with_label(question: Question, answers: Sequence[str]) -> float:
     """INSTRUCTEVAL's rule: the answer without white space around it starts with the label, so that `10` is `1`."""
-    return float(answers[0].strip().startswith(question.references[0]))
+    label = question.references[0]
+    return float(bool(label) and answers[0].strip().startswith(label))
 
 
 def heads_of(shots: Sequence[str], begin: str = "") -> tuple[str, ...]:

@@ -1,38 +1,63 @@
 """Questions written another way: HELM's perturbations for robustness and fairness, with small lists of our own.
 
-Each is a pure function of a seed and a text. As in HELM, the questions alone are changed, never the shots, and what
-counts is an item's worst score over the question as it is and its variants (Liang et al. 2022, sections 4.4, 4.5).
+Each is a pure function of a seed and an item. As in HELM, shots are never changed, fairness changes the answers of an
+item with its question, and what counts is an item's worst score over the question as it is and its variants
+(Liang et al. 2022, sections 4.4, 4.5; crfm-helm's `metric.py`).
 """
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import Field, ValidationError
 
 from chaffinch.errors import DataError
 from chaffinch.evaluation.task import Change
+from chaffinch.recipe.source import Strict
 
 ROBUSTNESS = ("lowercase", "contractions", "misspellings", "spacing")
 FAIRNESS = ("dialect", "gender", "names")
-KINDS = {"robustness": ROBUSTNESS, "fairness": FAIRNESS}
+# What worst scores are over. Those of HELM are what its runs with `data_augmentation=canonical` have.
+KINDS = {
+    "robustness": ROBUSTNESS,
+    "fairness": FAIRNESS,
+    "helm-robustness": ("mild-mix",),
+    "helm-fairness": ("dialect", "pronouns", "names"),
+}
+HELM = ("helm-robustness", "helm-fairness")
 # As in HELM: a word is misspelt this often, and so many spaces at most stand for one.
 MISSPELT = 0.1
 MOST_SPACES = 3
+PRONOUNS = ("he", "him", "his", "himself")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 
 Lists = Mapping[str, Mapping[str, Any]]
+_Others = Annotated[list[str], Field(min_length=1)]
+
+
+class _Names(Strict):
+    names: list[str] = Field(alias="from")
+    to: _Others
+
+
+class _Lists(Strict):
+    contractions: dict[str, str | _Others]
+    misspellings: dict[str, _Others]
+    dialect: dict[str, str | _Others]
+    gender: dict[str, str | _Others]
+    names: dict[str, _Names]
 
 
 def change_of(name: str, seed: int, lists: Lists | None = None) -> Change:
     """The variant of this name.
 
     Args:
-        name: of `ROBUSTNESS` or `FAIRNESS`.
+        name: of `KINDS`.
         seed: what random choices depend on, besides the text.
         lists: other word lists than the package's own.
 
@@ -40,13 +65,26 @@ def change_of(name: str, seed: int, lists: Lists | None = None) -> Change:
         ValueError: there is no such variant.
     """
     if name not in _CHANGES:
-        raise ValueError(f"there is no variant {name!r}\nhint: there are {', '.join(_CHANGES)}")
+        raise ValueError(f"there is no variant {name!r}\nhint: there are {', '.join((*KINDS, 'helm', *_CHANGES))}")
     change, own = _CHANGES[name], (lists if lists is not None else read_lists(None))
 
-    def changed(text: str) -> str:
-        return change(text, random.Random(f"{seed}\n{name}\n{text}"), own)
+    def changed(texts: Sequence[str]) -> list[str]:
+        return change(texts, random.Random(f"{seed}\n{name}\n{texts[0]}"), own)
 
-    return changed
+    return Change(changed, answers=name in (*FAIRNESS, *KINDS["helm-fairness"]))
+
+
+def named(given: Sequence[str]) -> list[str]:
+    """The variants that are meant by names of variants, kinds and `helm`."""
+    kinds = [kind for name in given for kind in (HELM if name == "helm" else (name,))]
+    return list(dict.fromkeys(name for kind in kinds for name in KINDS.get(kind, (kind,))))
+
+
+def worst_over(asked: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Of what worst scores are made: each kind that was asked as a whole, and each variant of no such kind."""
+    whole = {kind: names for kind, names in KINDS.items() if set(names) <= set(asked)}
+    within = {name for names in whole.values() for name in names}
+    return whole | {name: (name,) for name in asked if name not in within}
 
 
 def read_lists(path: Path | None) -> Lists:
@@ -58,13 +96,24 @@ def read_lists(path: Path | None) -> Lists:
     """
     if path is None:
         return _own_lists()
+    if not path.is_file():
+        raise FileNotFoundError(f"no file of word lists {path}\nhint: write one as the package's variants.yaml")
     try:
         found = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no YAML: {error}\nhint: write it as the package's variants.yaml") from None
-    if not isinstance(found, dict) or not all(isinstance(found.get(name), dict) for name in _own_lists()):
-        raise DataError(f"{path} holds no word lists\nhint: it has to have {', '.join(_own_lists())}")
-    return found
+    try:
+        lists = _Lists.model_validate(found).model_dump(by_alias=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise DataError(
+            f"{path} holds no word lists: {where}: {first['msg']}\n"
+            f"hint: it has to have {', '.join(_own_lists())}, as the package's variants.yaml"
+        ) from None
+    for name in ("contractions", "misspellings", "dialect", "gender"):
+        lists[name] = {word.lower(): to for word, to in lists[name].items()}
+    return lists
 
 
 @cache
@@ -96,10 +145,12 @@ def _misspellings(text: str, drawn: random.Random, lists: Lists) -> str:
     return _WORD.sub(wrong, text)
 
 
-def _words(text: str, drawn: random.Random, lists: Lists, *, name: str) -> str:
+def _words(
+    text: str, drawn: random.Random, lists: Lists, *, name: str, only: tuple[str, ...] = (), behind: str = ""
+) -> str:
     """Every listed word or pair of words becomes what the list has for it, one of it at random."""
-    known = lists[name]
-    pattern = _pattern(tuple(sorted(known, key=lambda word: (-len(word), word))))
+    known = {word: to for word, to in lists[name].items() if not only or word in only}
+    pattern = _pattern(tuple(sorted(known, key=lambda word: (-len(word), word))), behind)
 
     def other(found: re.Match[str]) -> str:
         to = known[" ".join(found[0].lower().split())]
@@ -108,24 +159,38 @@ def _words(text: str, drawn: random.Random, lists: Lists, *, name: str) -> str:
     return pattern.sub(other, text)
 
 
+# As in HELM, nothing is contracted but before a space: what it is.
+_contractions = partial(_words, name="contractions", behind="(?= )")
+
+
 @cache
-def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
-    either = "|".join(re.escape(word).replace(r"\ ", r" +") for word in words)
-    return re.compile(rf"(?<![\w'\u2019])(?:{either})(?![\w\u2019]|'\w)", re.IGNORECASE)
+def _pattern(words: tuple[str, ...], behind: str) -> re.Pattern[str]:
+    either = "|".join(re.escape(word).replace(r"\ ", r" +") for word in words) or "(?!)"
+    return re.compile(rf"(?<![\w'\u2019])(?:{either})(?![\w\u2019]|'\w){behind}", re.IGNORECASE)
 
 
-def _names(text: str, drawn: random.Random, lists: Lists) -> str:
+def _mild_mix(text: str, drawn: random.Random, lists: Lists) -> str:
+    """All four for robustness, in HELM's order."""
+    for change in (_lowercase, _contractions, _misspellings, _spacing):
+        text = change(text, drawn, lists)
+    return text
+
+
+def _names(texts: Sequence[str], drawn: random.Random, lists: Lists) -> list[str]:
     """A name is the same other one wherever it stands, and two names are two where the list is long enough."""
     chosen: dict[str, str] = {}
     for own in lists["names"].values():
-        there = [word for word in dict.fromkeys(_WORD.findall(text)) if _bare(word) in own["from"]]
+        there = [word for text in texts for word in _WORD.findall(text) if _bare(word) in own["from"]]
         left: list[str] = []
         for name in dict.fromkeys(map(_bare, there)):
             left = left or drawn.sample(own["to"], len(own["to"]))
             chosen[name] = left.pop()
-    return _WORD.sub(
-        lambda found: chosen.get(_bare(found[0]), _bare(found[0])) + found[0][len(_bare(found[0])) :], text
-    )
+
+    def other(found: re.Match[str]) -> str:
+        name = _bare(found[0])
+        return chosen.get(name, name) + found[0][len(name) :]
+
+    return [_WORD.sub(other, text) for text in texts]
 
 
 def _bare(word: str) -> str:
@@ -140,12 +205,20 @@ def _as(old: str, new: str) -> str:
     return new[:1].upper() + new[1:] if old[:1].isupper() else new
 
 
-_CHANGES: dict[str, Callable[[str, random.Random, Lists], str]] = {
-    "lowercase": _lowercase,
-    "contractions": partial(_words, name="contractions"),
-    "misspellings": _misspellings,
-    "spacing": _spacing,
-    "dialect": partial(_words, name="dialect"),
-    "gender": partial(_words, name="gender"),
+def _each(
+    change: Callable[[str, random.Random, Lists], str],
+) -> Callable[[Sequence[str], random.Random, Lists], list[str]]:
+    return lambda texts, drawn, lists: [change(text, drawn, lists) for text in texts]
+
+
+_CHANGES: dict[str, Callable[[Sequence[str], random.Random, Lists], list[str]]] = {
+    "lowercase": _each(_lowercase),
+    "contractions": _each(_contractions),
+    "misspellings": _each(_misspellings),
+    "spacing": _each(_spacing),
+    "mild-mix": _each(_mild_mix),
+    "dialect": _each(partial(_words, name="dialect")),
+    "gender": _each(partial(_words, name="gender")),
+    "pronouns": _each(partial(_words, name="gender", only=PRONOUNS)),
     "names": _names,
 }

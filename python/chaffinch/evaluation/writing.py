@@ -88,8 +88,8 @@ def _scale(name: str) -> str:
     return f"{asked}\n\n{lines}{BLANK}"
 
 
-def judged(question: Question, answers: Sequence[str]) -> float:
-    """The last digit that the judge wrote, as INSTRUCTEVAL reads it; 1 when it is none from 1 to 5."""
+def judged(question: Question, answers: Sequence[str]) -> float | None:
+    """The last digit that the judge wrote, as INSTRUCTEVAL reads it; None when it is none from 1 to 5."""
     del question
     digits = [char for char in answers[0] if char in "0123456789"]
-    return float(digits[-1]) if digits and digits[-1] in "12345" else 1.0
+    return float(digits[-1]) if digits and digits[-1] in "12345" else None

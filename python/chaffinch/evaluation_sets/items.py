@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.evaluation_sets.registry import Entry, Split, lookup, nearest
-from chaffinch.files import read_table
+from chaffinch.files import csv_lines, read_table
 from chaffinch.readers.columnar import open_hub
 from chaffinch.readers.inputs import HUB
 from chaffinch.recipe.decontaminate import Against, Decontaminate
@@ -220,7 +220,26 @@ def _tables(evaluation_set: EvaluationSet) -> Iterator[tuple[str, str, pa.Table]
             yield split.file, f"{split.file.rpartition(':')[2]}:" if len(splits) > 1 else "", split.table
     for file in evaluation_set.files:
         prefix = f"{file.name.partition('.')[0]}:" if len(evaluation_set.files) > 1 else ""
-        yield str(file), prefix, read_table(file)
+        table = _headerless(file, evaluation_set)
+        yield str(file), prefix, read_table(file) if table is None else table
+
+
+def _headerless(file: Path, evaluation_set: EvaluationSet) -> pa.Table | None:
+    """The table of a CSV whose first line is no header but an item, as some makers write it; None where it is none."""
+    names = evaluation_set.entry.headerless if evaluation_set.entry else []
+    if not names or ".csv" not in file.suffixes:
+        return None
+    lines = csv_lines(file)
+    first = {cell.lower(): cell for cell in lines[0]} if lines else {}
+    if not lines or len(lines[0]) != len(names) or _choose(evaluation_set.fields["question"], first):
+        return None
+    for at, line in enumerate(lines):
+        if len(line) != len(names):
+            raise DataError(
+                f"{file}: row {at} has {len(line)} cells, the first {len(names)}\nhint: quote cells that hold a comma"
+            )
+    columns = [pa.array(column, pa.large_string()) for column in zip(*lines, strict=True)]
+    return pa.table(columns, names=names)
 
 
 def _rows(where: str, table: pa.Table, key: str) -> pa.Table:

@@ -40,6 +40,7 @@ class Entry(Strict):
         answer: the same of the answer.
         rows: the key of a JSON object that has the rows, where it has.
         until: the question ends at the last occurrence of this text.
+        headerless: what the columns of CSV files without a header are.
         note: what else to know.
         splits: at least one.
     """
@@ -53,6 +54,7 @@ class Entry(Strict):
     answer: list[list[str]] = Field(default=[])
     rows: str | None = None
     until: str | None = None
+    headerless: list[str] = Field(default=[])
     note: str | None = None
     splits: list[Split]
 

@@ -111,6 +111,7 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "by": (f"{step['name']}: " if step.get("name") else "") + (", ".join(step["by"]) or "all rows"),
         "per": ", ".join(step.get("per") or []),
+        "unit": step.get("unit", "rows"),
         "strata": strata[:MOST_LINES],
         "n_strata": len(strata),
         # Within each task a number is the most that is taken.

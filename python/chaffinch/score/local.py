@@ -100,6 +100,7 @@ class LocalModel:
         try:
             import torch
             import transformers
+            from safetensors import SafetensorError
         except ImportError as error:
             raise RecipeError(f"score.answerer: kind transformers needs {error.name}\n{HINT}") from None
         self._torch, self._transformers = torch, transformers
@@ -127,19 +128,21 @@ class LocalModel:
                 tokenizer = model
             if not Path(model).is_dir():
                 where["revision"] = _commit(base)
+        part = "tokenizer"
         try:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer, padding_side="left", **where)
+            part = "model"
             self._model = transformers.AutoModelForCausalLM.from_pretrained(
                 model, device_map=device, **options, **where
             ).eval()
             if base is not None:
                 self._model.load_adapter(spec.model)
-        except (OSError, ValueError, ImportError, RuntimeError) as error:
+        except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise DataError(
-                f"score.answerer: {spec.model} cannot be loaded: {first}\n"
-                "hint: it has to be a causal language model in transformers' own format, without code of its own"
-            ) from error
+            hint = "its tokenizer has to lie beside it, as the tokenizer's own save_pretrained writes it"
+            if part == "model":
+                hint = "it has to be a causal language model in transformers' own format, without code of its own"
+            raise DataError(f"score.answerer: {spec.model} cannot be loaded: {part}: {first}\nhint: {hint}") from error
         finally:
             if shown:
                 bars.enable_progress_bar()
@@ -177,6 +180,7 @@ class LocalModel:
         asked = self._tokenizer(prompt, return_tensors="pt")["input_ids"].to(self._model.device)
         with self._torch.inference_mode():
             found = self._model(input_ids=asked, use_cache=False).logits[0, -1].float()
+        self._check(found)
         first = [self._tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in words]
         return [float(found[token]) for token in first]
 
@@ -216,12 +220,30 @@ class LocalModel:
         behind = asked["input_ids"].shape[1]
         with self._torch.inference_mode():
             stopping = [] if self._score.ends_at is None else [self._ended(behind, self._score.ends_at)]
-            found = self._model.generate(**asked, max_new_tokens=self._score.max_new_tokens, stopping_criteria=stopping)
+            found = self._model.generate(
+                **asked,
+                max_new_tokens=self._score.max_new_tokens,
+                stopping_criteria=stopping,
+                logits_processor=[self._check_step],
+            )
         written = found[:, behind:]
         texts = self._decode(written)
         answers = {at: before(text, self._score.ends_at) for at, text in zip(some, texts, strict=True)}
         tokens = int(asked["attention_mask"].sum()) + written.numel()
         return Batch(answers=answers, tokens=tokens)
+
+    def _check_step(self, ids: Any, scores: Any) -> Any:
+        del ids
+        self._check(scores)
+        return scores
+
+    def _check(self, logits: Any) -> None:
+        """The likeliest of numbers that are none is no answer."""
+        if bool(logits.isnan().any()):
+            raise DataError(
+                f"{self._spec.model} computes NaN\n"
+                "hint: its weights are damaged, or too large for the dtype: try float32"
+            )
 
     def _decode(self, tokens: Any) -> list[str]:
         decode = self._tokenizer.batch_decode

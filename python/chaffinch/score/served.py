@@ -114,7 +114,7 @@ class ServedModel:
             pause = min(2 * pause, LONGEST_PAUSE)
             try:
                 response = client.post(self._url, json=self._question(prompt))
-            except self._http.TransportError as error:
+            except self._http.RequestError as error:
                 problem = f"{type(error).__name__} {error}".strip()
                 continue
             if response.status_code == BUSY or response.status_code >= 500:
@@ -150,8 +150,10 @@ class ServedModel:
             choice = values["choices"][0]
             text = choice["message"]["content"] if self._spec.endpoint == "chat" else choice["text"]
             tokens = (values.get("usage") or {}).get("total_tokens") or 0
-            return _Outcome(answer=before(text or "", self._score.ends_at), tokens=int(tokens))
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+            if text is None:
+                return _Outcome(failed="the server gave no text")
+            return _Outcome(answer=before(text, self._score.ends_at), tokens=int(tokens))
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
             raise DataError(
                 f"{self._url} answers with something else than a completion: {_said(response.text)}\n"
                 "hint: `address` of score.answerer has to lead to OpenAI's interface, up to `/v1`"

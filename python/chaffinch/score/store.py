@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from chaffinch.cache import key_of
+from chaffinch.columns import is_unicode
 from chaffinch.errors import DataError
 
 ANSWERS = "answers"
@@ -117,7 +118,7 @@ class AnswerStore:
                 except (ValueError, AttributeError):
                     # Torn by a power cut; the question is asked again.
                     continue
-                if isinstance(key, str) and isinstance(answer, str):
+                if isinstance(key, str) and isinstance(answer, str) and is_unicode(answer):
                     self._answers[key] = answer
                 elif isinstance(key, str) and isinstance(why, str):
                     self._answers[key], self._why[key] = None, why

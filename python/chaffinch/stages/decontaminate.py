@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from chaffinch import _core
 from chaffinch.columns import to_arrow, to_numpy, to_texts
 from chaffinch.decisions import Decisions
+from chaffinch.order import lexsort
 from chaffinch.recipe.decontaminate import Decontaminate
 from chaffinch.stages.dedup import STORE_TEXTS
 
@@ -244,7 +245,7 @@ def run(
         }
     )
     # Of a row's matches the best names the reason: most coverage, then most words, then the set named first.
-    order = np.lexsort((set_of, -to_numpy(found["matched_words"]).astype(np.int64), -coverage, row))
+    order = lexsort((set_of, -to_numpy(found["matched_words"]).astype(np.int64), -coverage, row))
     order = order[goes[order]]
     best = order[np.unique(row[order], return_index=True)[1]]
     codes = to_numpy(held["group"]).astype(np.uint64) * len(sets) + of_set[to_numpy(held["item"])]

@@ -92,6 +92,13 @@ def load_pools(spec: Format) -> list[tuple[PoolUse, Pool]]:
     return [(use, files.load(use)) for use in spec.pools]
 
 
+def asking_of(rows: Store, spec: Format, seed: int, shown: Rows, *, threads: int | None = None) -> Asking | None:
+    """The recipe's pools, with the row numbers that may stand before others; None where it has none."""
+    pools = load_pools(spec)
+    demonstrations = (spec.demonstrations, shown) if spec.demonstrations else None
+    return Asking(rows, pools, seed, demonstrations, threads=threads) if pools else None
+
+
 def prepare(
     rows: Store, asking: Asking | None, conversations: bool, merge: bool, count: bool, part: Rows, batch: pa.Table
 ) -> tuple[pa.Table, dict[str, Any]]:

@@ -22,6 +22,7 @@ from chaffinch import _core
 from chaffinch.cache import atomic_path
 from chaffinch.columns import to_arrow, to_numpy, to_texts
 from chaffinch.errors import DataError
+from chaffinch.order import lexsort
 
 FORMAT = "chaffinch near index"
 VERSION = 2
@@ -141,14 +142,15 @@ class NearIndex:
             threads: default all cores.
 
         Raises:
-            ValueError: columns of different lengths or not of text, or ids that are neither text nor numbers.
+            ValueError: columns of different lengths or not of text, ids that are neither text nor numbers, or row
+                numbers that there are not.
         """
         columns = to_texts(texts)
         _check(ngram, unit, seed)
         names = _ids(to_arrow(ids, "ids"))
         if len(names) != len(columns):
             raise ValueError(f"{len(names):,} ids for {len(columns):,} rows\nhint: give one id for each row")
-        chosen = np.arange(len(columns), dtype=np.uint32) if rows is None else np.asarray(rows, np.uint32)
+        chosen = _chosen(rows, len(columns))
         parameters = {"ngram": ngram, "unit": unit, "seed": seed, "columns": columns.column_names}
         schema = pa.schema(
             [("id", names.type), *((name, pa.large_list(_SHINGLE)) for name in _set_names(columns.column_names))],
@@ -266,6 +268,17 @@ class NearIndex:
                 )
 
 
+def _chosen(rows: Any, length: int) -> np.ndarray:
+    if rows is None:
+        return np.arange(length, dtype=np.uint32)
+    chosen = np.asarray(rows)
+    if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+        raise ValueError(f"rows are {chosen.dtype}\nhint: give row numbers")
+    if chosen.size and not 0 <= chosen.min() <= chosen.max() < length:
+        raise ValueError(f"rows go from {chosen.min()} to {chosen.max()}, of {length:,}\nhint: they count from 0")
+    return chosen.astype(np.uint32)
+
+
 def _ids(ids: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = ids.type.value_type if isinstance(ids.type, pa.DictionaryType) else ids.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -319,7 +332,7 @@ def ranks(priority: Any, rows: int) -> np.ndarray:
     """
     plain = not isinstance(priority, list | tuple) or not priority or isinstance(priority[0], int | float | None)
     columns = [_numbers(one, rows) for one in ([priority] if plain else priority)]
-    order = np.lexsort([key for column in reversed(columns) for key in (column, np.isnan(column))])
+    order = lexsort([key for column in reversed(columns) for key in (column, np.isnan(column))])
     new = np.zeros(rows, bool)
     for column in columns:
         ordered = column[order]

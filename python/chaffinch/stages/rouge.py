@@ -51,8 +51,8 @@ def rouge(
     """
     return pa.table(
         _core.rouge(
-            _text(to_arrow(predictions, "predictions"), "predictions"),
-            _references(references),
+            _in_place(predictions) or _text(predictions, "predictions"),
+            _in_place(references) or _references(references),
             metric=metric,
             compat=compat,
             stemmer=stemmer,
@@ -99,7 +99,7 @@ class RougePool:
         Raises:
             ValueError: a column that is not text.
         """
-        self._pool.add(_text(to_arrow(texts, "texts"), "texts"))
+        self._pool.add(_in_place(texts) or _text(texts, "texts"))
 
     def most_similar(self, texts: Any, *, threads: int | None = None) -> pa.Table:
         """Of the pool, the text most like each of a column of texts.
@@ -111,7 +111,7 @@ class RougePool:
         Raises:
             ValueError: a column that is not text.
         """
-        return pa.table(self._pool.most_similar(_text(to_arrow(texts, "texts"), "texts"), threads=threads))
+        return pa.table(self._pool.most_similar(_in_place(texts) or _text(texts, "texts"), threads=threads))
 
 
 def rouge_pair(
@@ -126,8 +126,18 @@ def rouge_pair(
     return None if found is None else (found[0], found[1], found[2])
 
 
+def _in_place(values: Any) -> _core.StrList | None:
+    """A list of str, or of lists of str, read where it lies; `None` for another column, or one that is refused."""
+    return _core.StrList.read(values) if isinstance(values, list) else None
+
+
 def _references(references: Any) -> pa.ChunkedArray:
     if isinstance(references, list) and any(isinstance(one, list | tuple) for one in references):
+        # To pyarrow a text among lists is a list of its characters.
+        for row, one in enumerate(references):
+            if not isinstance(one, list | tuple | None):
+                kind = type(one).__name__
+                raise ValueError(f"references: row {row} is {kind}, not a list\nhint: give lists of str")
         try:
             return pa.chunked_array([pa.array(references, pa.list_(pa.string()))])
         except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
@@ -142,7 +152,8 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _text(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+def _text(values: Any, name: str) -> pa.ChunkedArray:
+    column = to_arrow(values, name)
     _check_text(column.type, column.type, name)
     return column.cast(pa.string()) if pa.types.is_null(column.type) else column
 
@@ -213,7 +224,7 @@ def exact_match(predictions: Any, references: Any, *, form: str = "none") -> pa.
         [True, True]
     """
     normalise("", form)
-    answers = _text(to_arrow(predictions, "predictions"), "predictions").to_pylist()
+    answers = _text(predictions, "predictions").to_pylist()
     expected = _references(references).to_pylist()
     if len(answers) != len(expected):
         raise ValueError(f"predictions has {len(answers):,} rows and references {len(expected):,}")

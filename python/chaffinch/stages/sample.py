@@ -1,6 +1,7 @@
 """How many rows of each stratum, and which: exact quotas, rows drawn by their content and the seed alone."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -272,7 +273,8 @@ def _draw(
         try:
             report = _quotas(step, {label: present.get(label, 0) for label in wanted})
         except DataError as error:
-            raise DataError(f"{where}{f', {within}' if step.per else ''}: {error}") from error
+            told = str(error) if units is None else re.sub(r"(\d) rows", r"\1 tokens", str(error))
+            raise DataError(f"{where}{f', {within}' if step.per else ''}: {told}") from error
         taken = _taken(report)
         for at in members:
             label = found.labels[at]

@@ -59,7 +59,8 @@ def run(
 
 
 def _empty(texts: pa.Table, talks: Rows, threads: int | None) -> Any:
-    rule: dict[str, Any] = {"test": EMPTY, "field": None, "unit": None, "min": None, "max": None, "texts": [], "sources": None}
+    nothing: dict[str, Any] = dict.fromkeys(("field", "unit", "min", "max", "sources"))
+    rule = {"test": EMPTY, "texts": [], **nothing}
     one_source = pa.array(np.zeros(len(texts), np.uint32))
     return to_numpy(_core.clean(texts, pa.array(talks), one_source, [rule], threads=threads)) > 0
 

@@ -8,6 +8,7 @@ use chaffinch_core::bucket::Buckets;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyChunkedArray};
 
+use crate::door::Threads;
 use crate::error::BorderError;
 use crate::{answer, door};
 
@@ -22,7 +23,7 @@ pub(crate) fn bucket(
 ) -> PyResult<PyArray> {
     let buckets = Buckets::new(edges).map_err(BorderError::from)?;
     let labels = buckets.labels(labels).map_err(BorderError::from)?;
-    let dictionary = door::enter(py, Some(1), None, |control| {
+    let dictionary = door::enter(py, Some(Threads::ONE), None, |control| {
         let mut codes: Vec<i32> = Vec::new();
         for chunk in scores.into_inner().0 {
             let floats = arrow_cast::cast(&chunk, &DataType::Float64)?;

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyTable};
 
 use crate::columns::{Field, RowTexts, check_rows, numbers};
+use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::{answer, door};
 
@@ -38,7 +39,7 @@ pub(crate) fn clean(
     rows: PyArray,
     sources: PyArray,
     rules: Vec<RuleSpec>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyArray> {
     let rows = numbers::<UInt32Type>("rows", rows)?;

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 
 use crate::columns::{Field, RowTexts, TextColumn, check_rows, numbers};
+use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::{answer, door};
 
@@ -37,7 +38,7 @@ pub(crate) fn contamination(
     sets: Option<PyArray>,
     groups: Option<PyArray>,
     evidence: Option<usize>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<(PyTable, PyTable)> {
     let field = field.map(Field::parse).transpose()?;

@@ -13,6 +13,7 @@ use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 use rayon::prelude::*;
 
 use crate::columns::{Field, HashColumn, RowTexts, numbers, with_texts};
+use crate::door::Threads;
 use crate::error::BorderError;
 use crate::{answer, door};
 
@@ -35,7 +36,7 @@ pub(crate) fn exact_duplicates(
     content: Option<PyChunkedArray>,
     identity: Option<PyChunkedArray>,
     match_empty: bool,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let normal_form = NormalForm::parse(normal_form).map_err(BorderError::from)?;
@@ -75,7 +76,7 @@ pub(crate) fn lengths(
     py: Python<'_>,
     table: PyTable,
     field: &str,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyArray> {
     let field = Field::parse(field)?;
@@ -103,7 +104,7 @@ pub(crate) fn lengths(
 pub(crate) fn occurrences(
     py: Python<'_>,
     row_hash: PyChunkedArray,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let hashes = HashColumn::new(row_hash.into_inner().0)?;

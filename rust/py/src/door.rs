@@ -3,7 +3,8 @@
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use chaffinch_core::{Control, Error};
+use chaffinch_core::Control;
+use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::error::{BorderError, Result};
@@ -14,26 +15,42 @@ const POLL: Duration = Duration::from_millis(50);
 /// As `threads.py` has it: a hundred thousand threads would take minutes to make, and Ctrl-C with them.
 const MOST_THREADS: usize = 1024;
 
+/// A number of threads that makes sense.
+#[derive(Clone, Copy)]
+pub(crate) struct Threads(usize);
+
+impl Threads {
+    /// For work that is not shared.
+    pub(crate) const ONE: Self = Self(1);
+}
+
+impl<'py> FromPyObject<'_, 'py> for Threads {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match given.extract::<usize>() {
+            Ok(threads) if (1..=MOST_THREADS).contains(&threads) => Ok(Self(threads)),
+            Err(error) if !error.is_instance_of::<PyOverflowError>(given.py()) => Err(error),
+            _ => {
+                let message = format!("threads is {}, expected 1 to {MOST_THREADS}", given.str()?);
+                Err(PyValueError::new_err(format!("{message}\nhint: leave it out for all cores")))
+            }
+        }
+    }
+}
+
 /// Runs `work` on `threads` threads (all cores when `None`) without the GIL.
 ///
 /// `progress` is called with the units done so far, about twenty times a second. A pending signal cancels the work through its
 /// [`Control`]; a panic comes back as an error rather than through the interpreter.
 pub(crate) fn enter<T: Send>(
     py: Python<'_>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
     work: impl FnOnce(&Control) -> Result<T> + Send,
 ) -> PyResult<T> {
-    if let Some(threads) = threads.filter(|threads| !(1..=MOST_THREADS).contains(threads)) {
-        return Err(BorderError::from(Error::OutOfRange {
-            name: "threads",
-            value: threads.to_string(),
-            expected: "1 to 1024, or None for all cores",
-        })
-        .into());
-    }
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.unwrap_or(0))
+        .num_threads(threads.map_or(0, |Threads(threads)| threads))
         .build()
         .map_err(|error| BorderError::Panic(error.to_string()))?;
     let progress = progress.map(|callback| callback.clone().unbind());

@@ -8,6 +8,7 @@ use chaffinch_core::factorize as core;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyTable};
 
+use crate::door::Threads;
 use crate::error::BorderError;
 use crate::labels::LabelColumn;
 use crate::{answer, door};
@@ -18,7 +19,7 @@ use crate::{answer, door};
 pub(crate) fn factorize(
     py: Python<'_>,
     columns: PyTable,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<(PyArray, PyTable, PyTable)> {
     let (batches, schema) = columns.into_inner();

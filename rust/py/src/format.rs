@@ -11,6 +11,7 @@ use pyo3_arrow::{PyArray, PyTable};
 use std::sync::Arc;
 
 use crate::columns::{Field, RowTexts, check_rows, numbers};
+use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::{answer, door};
 
@@ -66,7 +67,7 @@ pub(crate) fn render(
     rows: PyArray,
     template: TemplateSpec,
     marks: MarksSpec,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let rows = numbers::<UInt32Type>("rows", rows)?;
@@ -101,7 +102,7 @@ pub(crate) fn examine(
     rows: PyArray,
     template: TemplateSpec,
     marks: MarksSpec,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyArray> {
     let rows = numbers::<UInt32Type>("rows", rows)?;

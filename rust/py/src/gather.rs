@@ -21,6 +21,7 @@ use rayon::prelude::*;
 use crate::columns::{HashColumn, TextColumn, check_rows, numbers};
 use crate::compact::compact;
 use crate::door;
+use crate::door::Threads;
 use crate::error::{BorderError, Result};
 
 /// Rows of an answer's batch; also of a block of JSON lines that is held in memory.
@@ -33,7 +34,7 @@ pub(crate) fn gather(
     py: Python<'_>,
     table: PyTable,
     rows: PyArray,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let rows = numbers::<UInt32Type>("rows", rows)?;
@@ -103,7 +104,7 @@ pub(crate) fn row_ids(
     occurrences: PyTable,
 ) -> PyResult<PyArray> {
     let rows = numbers::<UInt32Type>("rows", rows)?;
-    let ids = door::enter(py, Some(1), None, |control| {
+    let ids = door::enter(py, Some(Threads::ONE), None, |control| {
         let (sources, tasks) =
             (TextColumn::new(column(&table, "source")?)?, TextColumn::new(column(&table, "task")?)?);
         let hashes = HashColumn::new(column(&table, "row_hash")?)?;
@@ -160,7 +161,7 @@ pub(crate) fn write_jsonl(
     py: Python<'_>,
     table: PyTable,
     path: String,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<u64> {
     let blocks: Vec<RecordBatch> = table

@@ -16,6 +16,7 @@ mod format;
 mod gather;
 mod in_order;
 mod labels;
+mod lists;
 mod near;
 mod nearest;
 mod pack;
@@ -51,6 +52,8 @@ mod _core {
     use crate::format::{examine, render};
     #[pymodule_export]
     use crate::gather::{gather, row_ids, write_jsonl};
+    #[pymodule_export]
+    use crate::lists::StrList;
     #[pymodule_export]
     use crate::near::{index_hash, near_duplicates, shingle_sets};
     #[pymodule_export]

@@ -16,7 +16,8 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 use rayon::prelude::*;
 
-use crate::columns::{Chunks, HashColumn, TextColumn, numbers, with_texts};
+use crate::columns::{Chunks, HashColumn, TextColumn, check_rows, numbers, with_texts};
+use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::{answer, door};
 
@@ -79,7 +80,7 @@ pub(crate) fn near_duplicates(
     content: Option<PyChunkedArray>,
     identity: Option<PyChunkedArray>,
     against: Option<Vec<PyChunkedArray>>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let shingles = Shingles { unit: Unit::parse(unit).map_err(BorderError::from)?, size: ngram, seed };
@@ -165,7 +166,7 @@ pub(crate) fn shingle_sets(
     unit: &str,
     seed: u64,
     fields: Option<Vec<String>>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Vec<PyArray>> {
     let shingles = Shingles { unit: Unit::parse(unit).map_err(BorderError::from)?, size: ngram, seed };
@@ -175,6 +176,7 @@ pub(crate) fn shingle_sets(
             let columns = columns.iter().enumerate();
             columns
                 .map(|(field, texts)| {
+                    check_rows(rows.values(), texts.len())?;
                     let sets = find_sets(*texts, field, rows.values(), shingles, control)?;
                     let offsets = OffsetBuffer::from_lengths(sets.iter().map(Vec::len));
                     let values = UInt64Array::from_iter_values(sets.into_iter().flatten());
@@ -195,7 +197,7 @@ pub(crate) fn index_hash(
     made: &str,
     ids: PyChunkedArray,
     sets: Vec<PyChunkedArray>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
 ) -> PyResult<String> {
     let sets = sets.into_iter().map(SetColumn::new).collect::<Result<Vec<_>>>()?;
     let hash = door::enter(py, threads, None, |control| {

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 
 use crate::columns::{TextColumn, numbers};
+use crate::door::Threads;
 use crate::{answer, door};
 
 /// The candidates most like each query: `(query, candidate, score)`, best first.
@@ -20,7 +21,7 @@ pub(crate) fn nearest(
     count: usize,
     groups: Option<(PyArray, PyArray)>,
     except_: Option<PyArray>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let groups = groups

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyTable};
 
 use crate::columns::numbers;
+use crate::door::Threads;
 use crate::error::BorderError;
 use crate::{answer, door};
 
@@ -33,7 +34,7 @@ pub(crate) fn pack(
             return Err(BorderError::from(refused).into());
         }
     };
-    let packed = door::enter(py, Some(1), None, |control| {
+    let packed = door::enter(py, Some(Threads::ONE), None, |control| {
         Ok(core::pack(lengths.values(), &Packing { capacity, strategy, seed, ranks }, control)?)
     })?;
     answer::table([

@@ -22,6 +22,7 @@ use crate::blocks::{Block, Document, ElementBlocks, FIRST_BYTES, HEAD_BYTES, Lin
 use crate::columns::TextColumn;
 use crate::decompress::{Stream, at};
 use crate::door;
+use crate::door::Threads;
 use crate::error::Result;
 use crate::in_order::in_order;
 use crate::read_plan::{Kind, Plans, SourcePlan};
@@ -60,7 +61,7 @@ pub(crate) fn read_files(
     py: Python<'_>,
     plan: SourcePlan,
     jobs: Vec<Job>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Vec<Outcome>> {
     door::enter(py, threads, progress, |control| {
@@ -94,7 +95,7 @@ pub(crate) fn read_batches(
     plan: SourcePlan,
     job: Job,
     batches: PyRecordBatchReader,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Outcome> {
     let batches = batches.into_reader()?;
@@ -113,7 +114,7 @@ pub(crate) fn read_batches(
 pub(crate) fn hash_files(
     py: Python<'_>,
     paths: Vec<PathBuf>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Vec<String>> {
     door::enter(py, threads, progress, |control| {

@@ -7,14 +7,17 @@ use chaffinch_core::Control;
 use chaffinch_core::rouge::{Measure, Pool, Reduce, References, Score, Scorer, rouge as score};
 use chaffinch_core::text::Texts;
 use pyo3::prelude::*;
-use pyo3_arrow::{PyChunkedArray, PyTable};
+use pyo3_arrow::PyTable;
 
 use crate::columns::{Chunks, TextColumn};
+use crate::door::Threads;
 use crate::error::{BorderError, Result};
+use crate::lists::{StrList, TextArgument};
 use crate::{answer, door};
 
 /// References of rows: one text, or a list of them. A null is no reference.
 pub(crate) enum ReferenceColumn {
+    List(Py<StrList>),
     One(TextColumn),
     Many(Chunks<ListArray>),
 }
@@ -42,6 +45,7 @@ impl ReferenceColumn {
 impl References for ReferenceColumn {
     fn len(&self) -> usize {
         match self {
+            Self::List(list) => References::len(list.get()),
             Self::One(texts) => texts.len(),
             Self::Many(lists) => lists.len(),
         }
@@ -49,6 +53,7 @@ impl References for ReferenceColumn {
 
     fn count(&self, row: usize) -> usize {
         match self {
+            Self::List(list) => list.get().count(row),
             Self::One(texts) => usize::from(texts.text(row).is_some()),
             Self::Many(lists) => {
                 let (lists, index) = lists.locate(row);
@@ -59,6 +64,7 @@ impl References for ReferenceColumn {
 
     fn get(&self, row: usize, reference: usize) -> &str {
         match self {
+            Self::List(list) => References::get(list.get(), row, reference),
             Self::One(texts) => texts.text(row).unwrap_or_default(),
             Self::Many(lists) => {
                 let (lists, index) = lists.locate(row);
@@ -95,20 +101,23 @@ pub(crate) fn rouge_pair(
 #[expect(clippy::too_many_arguments, reason = "they are Python keywords")]
 pub(crate) fn rouge(
     py: Python<'_>,
-    predictions: PyChunkedArray,
-    references: PyChunkedArray,
+    predictions: TextArgument,
+    references: TextArgument,
     metric: &str,
     compat: &str,
     stemmer: bool,
     reduce: &str,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let measure = Measure::parse(metric, compat, stemmer).map_err(BorderError::from)?;
     let reduce = Reduce::parse(reduce).map_err(BorderError::from)?;
     let scores = door::enter(py, threads, progress, |control| {
-        let predictions = TextColumn::from_python(predictions)?;
-        let references = ReferenceColumn::new(references.into_inner().0)?;
+        let predictions = predictions.read()?;
+        let references = match references {
+            TextArgument::List(list) => ReferenceColumn::List(list),
+            TextArgument::Column(column) => ReferenceColumn::new(column.into_inner().0)?,
+        };
         Ok(score(&predictions, &references, measure, reduce, control)?)
     })?;
     let column = |part: fn(&Score) -> f64| {
@@ -141,12 +150,10 @@ impl RougePool {
     fn add(
         &mut self,
         py: Python<'_>,
-        texts: PyChunkedArray,
+        texts: TextArgument,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        door::enter(py, Some(1), progress, |control| {
-            Ok(self.0.add(&TextColumn::from_python(texts)?, control)?)
-        })
+        door::enter(py, Some(Threads::ONE), progress, |control| Ok(self.0.add(&texts.read()?, control)?))
     }
 
     /// `(row, f1)` for each text, null where the pool is empty.
@@ -154,12 +161,12 @@ impl RougePool {
     fn most_similar(
         &self,
         py: Python<'_>,
-        texts: PyChunkedArray,
-        threads: Option<usize>,
+        texts: TextArgument,
+        threads: Option<Threads>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyTable> {
         let found = door::enter(py, threads, progress, |control| {
-            Ok(self.0.most_similar(&TextColumn::from_python(texts)?, control)?)
+            Ok(self.0.most_similar(&texts.read()?, control)?)
         })?;
         let row = found.iter().map(|one| one.map(|(row, _)| row as u64));
         let f1 = found.iter().map(|one| one.map(|(_, f1)| f1));

@@ -13,6 +13,7 @@ use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 use rayon::prelude::*;
 
 use crate::columns::{HashColumn, TextColumn, numbers};
+use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::{answer, door};
 
@@ -29,7 +30,7 @@ pub(crate) fn select(
     rows: Option<PyArray>,
     keys: Option<PyChunkedArray>,
     identity: Option<PyChunkedArray>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let strata = numbers::<UInt32Type>("strata", strata)?;

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyChunkedArray};
 
 use crate::columns::{TextColumn, numbers};
+use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::rouge::ReferenceColumn;
 use crate::{answer, door};
@@ -26,7 +27,7 @@ pub(crate) fn score(
     normal_form: Vec<String>,
     metric: &str,
     compat: &str,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyArray> {
     let measure = Measure::parse(metric, compat, false).map_err(BorderError::from)?;

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyTable};
 
 use crate::columns::{check_rows, numbers, with_texts};
+use crate::door::Threads;
 use crate::{answer, door};
 
 /// The longest passages that many rows share: `(text, words, rows)`. With `field` the table is the store's; without, its first column is the text.
@@ -22,7 +23,7 @@ pub(crate) fn repeated_spans(
     top: usize,
     field: Option<String>,
     rows: Option<PyArray>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
 ) -> PyResult<PyTable> {
     let rows = rows.map(|array| numbers::<UInt32Type>("rows", array)).transpose()?;
     let (texts, found) = door::enter(py, threads, None, |control| {

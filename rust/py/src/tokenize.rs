@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 
 use crate::columns::{RowTexts, TextColumn, check_rows, numbers};
+use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::format::{MarksSpec, TemplateSpec, with_rows};
 use crate::{answer, door};
@@ -45,7 +46,7 @@ impl Encoder {
     ) -> PyResult<Self> {
         let controls =
             controls.into_iter().map(|(text, id, left, right)| Control { text, id, left, right }).collect();
-        let encoder = door::enter(py, Some(1), None, |_| {
+        let encoder = door::enter(py, Some(Threads::ONE), None, |_| {
             Ok(core::Encoder::new(Parts { first, later, controls, unknown, words, added })?)
         })?;
         Ok(Self(encoder))
@@ -76,7 +77,7 @@ pub(crate) fn tokenize(
     marks: MarksSpec,
     encoder: &Bound<'_, Encoder>,
     rules: RulesSpec,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<(PyTable, PyTable, u64, u64)> {
     let rows = numbers::<UInt32Type>("rows", rows)?;
@@ -107,7 +108,7 @@ pub(crate) fn tokenize_rendered(
     flags: PyArray,
     encoder: &Bound<'_, Encoder>,
     rules: RulesSpec,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<(PyTable, PyTable, u64, u64)> {
     let starts = numbers::<UInt64Type>("starts", starts)?;

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 
 use crate::columns::{Field, RowTexts, TextColumn, check_rows, numbers};
+use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::{answer, door};
 
@@ -35,7 +36,7 @@ pub(crate) fn row_traces(
     table: PyTable,
     rows: PyArray,
     rules: Vec<RuleSpec>,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let rows = numbers::<UInt32Type>("rows", rows)?;
@@ -70,7 +71,7 @@ pub(crate) fn text_traces(
     texts: PyChunkedArray,
     rules: Vec<RuleSpec>,
     part: &str,
-    threads: Option<usize>,
+    threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<PyTable> {
     let parts = parse_part(part)?;

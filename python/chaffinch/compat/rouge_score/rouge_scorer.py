@@ -36,25 +36,26 @@ class RougeScorer:
         Args:
             rouge_types: `rouge1` to `rouge9`, `rougeL`, `rougeLsum`.
             use_stemmer: stem words longer than three letters.
-            split_summaries: not supported: put a newline between sentences instead.
-            tokenizer: not supported: the default tokenizer is the one that is reproduced.
+            split_summaries: not supported with `rougeLsum`: put a newline between sentences instead.
+            tokenizer: anything whose `tokenize` gives a list of tokens; `use_stemmer` is then without effect.
 
         Raises:
             ValueError: an argument that is not supported.
         """
-        if tokenizer is not None or split_summaries:
+        if split_summaries and "rougeLsum" in rouge_types:
             raise ValueError(
-                "only the default tokenizer, and rougeLsum by lines, are reproduced\n"
-                "hint: use rouge_score itself for another tokenizer, or put newlines between sentences"
+                "split_summaries needs NLTK's sentences, which are not reproduced\n"
+                "hint: put newlines between sentences, or use rouge_score itself"
             )
-        self.rouge_types = list(rouge_types)
-        self._stemmer = use_stemmer
+        self.rouge_types = rouge_types
+        self._tokenizer = tokenizer
+        self._stemmer = use_stemmer and not tokenizer
 
     def score(self, target: str, prediction: str) -> dict[str, Score]:
         """Scores one pair.
 
         Raises:
-            ValueError: an unknown type, or a text with a lone surrogate.
+            ValueError: an unknown type.
         """
         return self.score_multi([target], prediction)
 
@@ -62,13 +63,26 @@ class RougeScorer:
         """Scores a prediction against several targets; the first with the highest F-measure counts.
 
         Raises:
-            ValueError: no target, an unknown type, or a text with a lone surrogate.
+            ValueError: no target, or an unknown type.
         """
         if not targets:
             raise ValueError("no target\nhint: give at least one")
-        scores = {}
+        scores: dict[str, Score] = {}
+        numbers: dict[Any, int] = {}
         for kind in self.rouge_types:
-            found = rouge_pair(prediction, targets, metric=kind, stemmer=self._stemmer)
+            texts = [self._text(text, kind, numbers) for text in (prediction, *targets)]
+            found = rouge_pair(texts[0], texts[1:], metric=kind, stemmer=self._stemmer)
             assert found is not None
             scores[kind] = Score(*found)
         return scores
+
+    def _text(self, text: str, kind: str, numbers: dict[Any, int]) -> str:
+        """The text whose tokens are the original's."""
+        if not self._tokenizer:
+            # A lone surrogate is in no token, and neither is a question mark.
+            return text.encode("utf-8", "replace").decode()
+        lines = text.split("\n") if kind == "rougeLsum" else [text]
+        of_lines = (
+            [numbers.setdefault(token, len(numbers)) for token in self._tokenizer.tokenize(line)] for line in lines
+        )
+        return "\n".join(" ".join(map(str, line)) for line in of_lines)

@@ -14,6 +14,10 @@ use crate::{Error, Result};
 /// A short question is looked up by its first words, at most so many.
 const SEED: usize = 5;
 
+/// Question and choices, or question and answer, of fewer words together ("4 + 3", "7", "1") are in too many texts: such an item
+/// counts only as the whole text.
+pub(super) const TOGETHER: usize = 8;
+
 /// No n-gram begins here.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -27,13 +31,17 @@ pub struct Index {
     /// By word, the run that begins with it: an n-gram of a question, or the whole of a short one.
     pub(super) begins: Vec<u32>,
     pub(super) runs: Runs,
+    /// The questions that differ in some word.
+    pub(super) questions: Vec<Question>,
     /// The items that differ in some word; items that do not are one.
     pub(super) items: Vec<Entry>,
+    /// Places in `items`, question by question: its items without choices, those with few words of choices, the others.
+    pub(super) members: Vec<u32>,
     /// By number of an item as it was added, its place in `items`.
     pub(super) item_of: Vec<u32>,
     /// The ranges of the choices' words.
     pub(super) choices: Vec<Range<usize>>,
-    /// By run, where its items end in `holders`.
+    /// By run, where its questions end in `holders`.
     holder_ends: Vec<u32>,
     holders: Vec<u32>,
     /// Shorter runs of the long questions. Wherever an n-gram lies in a row, one run of `gate` words that begins at a multiple of
@@ -48,6 +56,27 @@ pub struct Index {
     mask: u64,
 }
 
+/// What a row has of it is found out once, however many items ask it.
+#[derive(Debug)]
+pub(super) struct Question {
+    /// Where it lies in `words`.
+    pub(super) words: Range<usize>,
+    /// Where its items begin in `members`, and by [`Level`] where those end that are of it or of a lower one.
+    pub(super) start: usize,
+    pub(super) ends: [usize; 3],
+}
+
+/// What an item has besides its question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// No choices.
+    Plain,
+    /// Choices of so few words that they are in too many texts.
+    Few,
+    /// Choices that tell something.
+    Choices,
+}
+
 /// Where an item's parts lie in `words`; its choices are ranges of ranges.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -55,7 +84,8 @@ pub(super) struct Entry {
     pub(super) first: u32,
     /// How many there are.
     pub(super) equal: u32,
-    pub(super) question: Range<usize>,
+    /// Number of its question.
+    pub(super) question: u32,
     pub(super) answer: Range<usize>,
     pub(super) choices: Range<usize>,
 }
@@ -67,6 +97,8 @@ pub struct Builder {
     splitter: Splitter,
     rolling: Rolling,
     gates: Vec<u64>,
+    /// Numbers of questions beside the hash of their words.
+    asked: HashTable<(u64, u32)>,
     /// Places in `items` by the hash of all their words.
     known: HashTable<u32>,
 }
@@ -92,7 +124,9 @@ impl Builder {
             words: Vec::new(),
             begins: Vec::new(),
             runs: Runs::default(),
+            questions: Vec::new(),
             items: Vec::new(),
+            members: Vec::new(),
             item_of: Vec::new(),
             choices: Vec::new(),
             holder_ends: Vec::new(),
@@ -109,6 +143,7 @@ impl Builder {
             splitter: Splitter::new(Between::Punctuation, 0),
             rolling: Rolling::default(),
             gates: Vec::new(),
+            asked: HashTable::new(),
             known: HashTable::new(),
         })
     }
@@ -130,7 +165,7 @@ impl Builder {
         }
         let choices = first..self.index.choices.len();
         // Last, so that the hashes of its runs are at hand.
-        let question = self.add_part(question);
+        let question = self.add_question(question)?;
         let number = narrow(self.index.item_of.len())?;
         let entry = Entry { first: number, equal: 1, question, answer, choices };
         let index = &mut self.index;
@@ -150,12 +185,30 @@ impl Builder {
         let index = &self.index;
         self.known
             .insert_unique(hash, place, |&other| index.hash_of(&index.items[other as usize]) & index.mask);
-        self.add_runs(place as usize)
+        Ok(())
     }
 
-    fn add_runs(&mut self, place: usize) -> Result<()> {
+    /// The number of the question, whose words are kept once.
+    fn add_question(&mut self, text: &str) -> Result<u32> {
+        let words = self.add_part(text);
         let index = &mut self.index;
-        let question = index.items[place].question.clone();
+        let hash = self.rolling.run(0, words.len()) & index.mask;
+        let asked = |words: &Range<usize>| &index.words[words.clone()];
+        let same = |&(_, other): &(u64, u32)| asked(&index.questions[other as usize].words) == asked(&words);
+        if let Some(&(_, known)) = self.asked.find(hash, same) {
+            index.words.truncate(words.start);
+            index.begins.truncate(words.start);
+            return Ok(known);
+        }
+        let number = narrow(index.questions.len())?;
+        self.asked.insert_unique(hash, (hash, number), |&(hash, _)| hash);
+        index.questions.push(Question { words: words.clone(), start: 0, ends: [0; 3] });
+        self.add_runs(words)?;
+        Ok(number)
+    }
+
+    fn add_runs(&mut self, question: Range<usize>) -> Result<()> {
+        let index = &mut self.index;
         let words = question.len();
         let length = words.min(index.ngram);
         if words > 0 {
@@ -208,6 +261,7 @@ impl Builder {
         for hash in seeds {
             index.seed_filter.insert(hash);
         }
+        index.gather_members();
         let mut counts = vec![0u32; index.runs.len() + 1];
         index.each_holder(|id, _| counts[id as usize + 1] += 1);
         for id in 1..counts.len() {
@@ -215,9 +269,9 @@ impl Builder {
         }
         let mut holders = vec![0u32; counts.last().map_or(0, |&all| all as usize)];
         let mut next = counts.clone();
-        index.each_holder(|id, item| {
+        index.each_holder(|id, question| {
             let slot = &mut next[id as usize];
-            holders[*slot as usize] = item;
+            holders[*slot as usize] = question;
             *slot += 1;
         });
         (index.holder_ends, index.holders) = (counts, holders);
@@ -246,7 +300,7 @@ impl Index {
 
     /// The words of an item, part by part.
     fn parts<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = &'a [u32]> {
-        [&entry.question, &entry.answer]
+        [&self.questions[entry.question as usize].words, &entry.answer]
             .into_iter()
             .chain(&self.choices[entry.choices.clone()])
             .map(|part| &self.words[part.clone()])
@@ -263,29 +317,67 @@ impl Index {
         hash.digest()
     }
 
-    /// Calls `each` with every run of every item, once for each item that has it.
+    /// Puts the items of each question together, those without choices first.
+    fn gather_members(&mut self) {
+        let mut order: Vec<(u32, Level, u32)> =
+            (0..).zip(&self.items).map(|(place, entry)| (entry.question, self.level(entry), place)).collect();
+        order.sort_unstable();
+        self.members = order.iter().map(|&(_, _, place)| place).collect();
+        let mut start = 0;
+        for (number, question) in (0..).zip(&mut self.questions) {
+            let ends = [Level::Plain, Level::Few, Level::Choices]
+                .map(|level| order.partition_point(|&(other, of, _)| (other, of) <= (number, level)));
+            (question.start, question.ends) = (start, ends);
+            start = ends[2];
+        }
+    }
+
+    /// What an item has besides its question.
+    pub(super) fn level(&self, entry: &Entry) -> Level {
+        let words: usize = self.choices[entry.choices.clone()].iter().map(Range::len).sum();
+        if words == 0 {
+            Level::Plain
+        } else if self.questions[entry.question as usize].words.len() + words < TOGETHER {
+            Level::Few
+        } else {
+            Level::Choices
+        }
+    }
+
+    /// The items of a question up to a level, as places.
+    pub(super) fn members(&self, question: u32, level: Level) -> &[u32] {
+        let question = &self.questions[question as usize];
+        &self.members[question.start..question.ends[level as usize]]
+    }
+
+    /// Calls `each` with every run of every question, once for each question that has it.
     fn each_holder(&self, mut each: impl FnMut(u32, u32)) {
         let mut ids = Vec::new();
-        for (item, entry) in (0..).zip(&self.items) {
+        for (number, question) in (0..).zip(&self.questions) {
             ids.clear();
-            ids.extend(self.begins[entry.question.clone()].iter().filter(|&&id| id != NONE));
+            ids.extend(self.begins[question.words.clone()].iter().filter(|&&id| id != NONE));
             ids.sort_unstable();
             ids.dedup();
             for &id in &ids {
-                each(id, item);
+                each(id, number);
             }
         }
     }
 
-    /// The items that have a run, ascending.
+    /// The questions that have a run, ascending.
     pub(super) fn holders(&self, id: u32) -> &[u32] {
         let id = id as usize;
         &self.holders[self.holder_ends[id] as usize..self.holder_ends[id + 1] as usize]
     }
 
-    /// Whether an item's question has fewer words than an n-gram.
-    pub(super) fn is_short(&self, entry: &Entry) -> bool {
-        entry.question.len() < self.ngram
+    /// How many items have a run.
+    pub(super) fn items_with(&self, id: u32) -> usize {
+        self.holders(id).iter().map(|&question| self.members(question, Level::Choices).len()).sum()
+    }
+
+    /// Whether a question has fewer words than an n-gram.
+    pub(super) fn is_short(&self, question: &Question) -> bool {
+        question.words.len() < self.ngram
     }
 
     pub(super) fn mask(&self) -> u64 {

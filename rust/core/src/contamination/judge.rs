@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::index::{Entry, Index};
+use super::index::{Entry, Index, Level, NONE, Question, TOGETHER};
+use super::nominees::Nominees;
+use crate::{Control, Result};
 
 /// A short question of fewer words ("Is it true?") may be anywhere: it counts as the whole text, or beside its answer.
 const SHORT: usize = 5;
@@ -10,18 +12,17 @@ const SHORT: usize = 5;
 /// A short question of fewer words ("Which of the following is true?") says nothing without its choices, where it has any.
 const TELLING: usize = 7;
 
-/// Question and choices, or question and answer, of fewer words together ("4 + 3", "7", "1") are in too many texts: such an item
-/// counts only as the whole text.
-const TOGETHER: usize = 8;
-
 /// What is known of the items once the rows are counted.
 #[derive(Debug)]
 pub(super) struct Judge<'a> {
-    index: &'a Index,
+    pub(super) index: &'a Index,
     /// By run: whether too many rows or items have it to tell anything.
     common: Vec<bool>,
-    /// Items whose question has nothing but common n-grams, under the one that the fewest rows have.
+    /// Questions of nothing but common n-grams, under the one that the fewest rows have.
     anchors: Vec<(u32, u32)>,
+    /// The items that have to be in the row with more than their question.
+    nominees: Nominees,
+    min_coverage: f64,
 }
 
 /// A row that was scanned.
@@ -35,101 +36,158 @@ pub(super) struct Row<'a> {
     pub(super) places: Vec<(u32, usize)>,
 }
 
-/// What a row has of an item; the span is in words of the row.
+/// What a row has of one item or more.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Finding {
-    /// The item's place in the index.
-    pub(super) place: u32,
+    pub(super) who: Who,
+    pub(super) has: Has,
+}
+
+/// How much that is; the span is in words of the row.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Has {
     pub(super) matched_words: usize,
     pub(super) coverage: f64,
     pub(super) span: Range<usize>,
 }
 
+/// Of which items a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// The item at this place.
+    Item(u32),
+    /// All items of a question up to a level.
+    All(u32, Level),
+}
+
 impl<'a> Judge<'a> {
     /// `rows_with` says by run how many rows have it; more than `common` of them, or of the items, make it common.
-    pub(super) fn new(index: &'a Index, rows_with: &[u32], common: u32) -> Self {
+    pub(super) fn new(
+        index: &'a Index,
+        rows_with: &[u32],
+        common: u32,
+        min_coverage: f64,
+        control: &Control,
+    ) -> Result<Self> {
         let common: Vec<bool> = (0..)
             .zip(rows_with)
-            .map(|(id, &rows)| rows > common || index.holders(id).len() > common as usize)
+            .map(|(id, &rows)| rows > common || index.items_with(id) > common as usize)
             .collect();
-        let mut anchors = Vec::new();
-        for (item, entry) in (0..).zip(&index.items) {
-            let ngrams = ngrams(index, entry);
-            if !index.is_short(entry) && ngrams.iter().all(|&id| common[id as usize]) {
-                anchors.extend(
-                    ngrams.iter().min_by_key(|&&id| (rows_with[id as usize], id)).map(|&id| (id, item)),
-                );
+        let mut judge =
+            Self { index, common, anchors: Vec::new(), nominees: Nominees::default(), min_coverage };
+        for (number, question) in (0..).zip(&index.questions) {
+            let ngrams = ngrams(index, question);
+            if !index.is_short(question) && ngrams.iter().all(|&id| judge.common[id as usize]) {
+                let rarest = ngrams.iter().min_by_key(|&&id| (rows_with[id as usize], id));
+                judge.anchors.extend(rarest.map(|&id| (id, number)));
+            }
+            if number % 256 == 0 {
+                control.advance(0)?;
+            }
+            if !judge.is_telling(question) {
+                judge.nominees.add(index, number, min_coverage);
             }
         }
-        anchors.sort_unstable();
-        Self { index, common, anchors }
+        judge.anchors.sort_unstable();
+        judge.nominees.finish();
+        Ok(judge)
     }
 
-    /// Puts the items that the row may be contaminated with into `items`, ascending.
-    pub(super) fn suspects(&self, hits: &[(u32, usize)], items: &mut Vec<u32>) {
-        items.clear();
+    /// Puts the questions that the row may have into `questions`, ascending.
+    pub(super) fn suspects(&self, hits: &[(u32, usize)], questions: &mut Vec<u32>) {
+        questions.clear();
         for &(id, _) in hits {
             if !self.common[id as usize] || self.index.runs.length(id) < self.index.ngram {
-                items.extend(self.index.holders(id));
+                questions.extend(self.index.holders(id));
             }
             let from = self.anchors.partition_point(|&(anchor, _)| anchor < id);
-            items.extend(
+            questions.extend(
                 self.anchors[from..].iter().take_while(|&&(anchor, _)| anchor == id).map(|&(_, item)| item),
             );
         }
-        items.sort_unstable();
-        items.dedup();
+        questions.sort_unstable();
+        questions.dedup();
     }
 
-    /// What the row has of `item`, when it is at least `min_coverage` of it.
-    pub(super) fn find(&self, item: u32, row: &Row<'_>, min_coverage: f64) -> Option<Finding> {
-        let entry = &self.index.items[item as usize];
-        let (mut finding, is_telling) = if self.index.is_short(entry) {
-            self.short(item, entry, row)?
+    /// Adds what the row has of the items of a question, where it is at least the least coverage of them.
+    pub(super) fn find(
+        &self,
+        number: u32,
+        row: &Row<'_>,
+        found: &mut Vec<Finding>,
+        control: &Control,
+    ) -> Result<()> {
+        let question = &self.index.questions[number as usize];
+        let has =
+            if self.index.is_short(question) { self.short(question, row) } else { self.long(question, row) };
+        let Some(has) = has.filter(|has| has.coverage >= self.min_coverage) else { return Ok(()) };
+        let level = if self.is_telling(question) {
+            Some(Level::Choices)
+        } else if row.ids.len() == question.words.len() {
+            Some(Level::Few)
         } else {
-            self.long(item, entry, row)?
+            (question.words.len() >= SHORT.min(self.index.ngram)).then_some(Level::Plain)
         };
-        if !is_telling {
-            finding = self.with_more(finding, entry, row)?;
+        if let Some(level) = level.filter(|&level| !self.index.members(number, level).is_empty()) {
+            found.push(Finding { who: Who::All(number, level), has: has.clone() });
         }
-        (finding.coverage >= min_coverage).then_some(finding)
+        if level == Some(Level::Choices) {
+            return Ok(());
+        }
+        for (count, place) in (1..).zip(self.nominees.of(number, row.ids, control)?) {
+            let entry = &self.index.items[place as usize];
+            if level.is_none_or(|level| self.index.level(entry) > level) {
+                let more = self.with_more(has.clone(), entry, row);
+                found.extend(more.map(|has| Finding { who: Who::Item(place), has }));
+            }
+            if count % 256 == 0 {
+                control.advance(0)?;
+            }
+        }
+        Ok(())
     }
 
-    /// The finding of a question that needs more than itself, when that is there.
-    fn with_more(&self, mut finding: Finding, entry: &Entry, row: &Row<'_>) -> Option<Finding> {
-        let question = entry.question.len();
+    /// Whether a question tells its items from others, so that nothing but it has to be in the row.
+    fn is_telling(&self, question: &Question) -> bool {
+        if self.index.is_short(question) {
+            let id = self.index.begins.get(question.words.start).copied().unwrap_or(NONE);
+            question.words.len() >= TELLING
+                && id != NONE
+                && self.index.items_with(id) == 1
+                && !self.common[id as usize]
+        } else {
+            ngrams(self.index, question).iter().any(|&id| !self.common[id as usize])
+        }
+    }
+
+    /// What the row has of an item that needs more than its question, `has`, when that is there.
+    fn with_more(&self, mut has: Has, entry: &Entry, row: &Row<'_>) -> Option<Has> {
+        let question = self.index.questions[entry.question as usize].words.len();
+        if self.index.level(entry) == Level::Plain {
+            let answer = &self.index.words[entry.answer.clone()];
+            return (question + answer.len() >= TOGETHER && row.has(answer)).then_some(has);
+        }
         let choices = &self.index.choices[entry.choices.clone()];
         let all: usize = choices.iter().map(Range::len).sum();
-        if all > 0 && question + all >= TOGETHER {
-            let there = choices.iter().filter(|choice| row.has(&self.index.words[(*choice).clone()]));
-            let found: usize = there.map(Range::len).sum();
-            finding.coverage = finding.coverage.min(found as f64 / all as f64);
-            finding.matched_words += found;
-            return (question + found >= TOGETHER).then_some(finding);
-        }
-        if all == 0 && question >= SHORT.min(self.index.ngram) {
-            return Some(finding);
-        }
-        let answer = &self.index.words[entry.answer.clone()];
-        let is_answered = all == 0 && question + answer.len() >= TOGETHER && row.has(answer);
-        (row.ids.len() == question || is_answered).then_some(finding)
+        let there = choices.iter().filter(|choice| row.has(&self.index.words[(*choice).clone()]));
+        let found: usize = there.map(Range::len).sum();
+        has.coverage = has.coverage.min(found as f64 / all as f64);
+        has.matched_words += found;
+        (question + found >= TOGETHER && has.coverage >= self.min_coverage).then_some(has)
     }
 
-    fn short(&self, item: u32, entry: &Entry, row: &Row<'_>) -> Option<(Finding, bool)> {
-        let words = entry.question.len();
-        let id = *self.index.begins.get(entry.question.start)?;
+    fn short(&self, question: &Question, row: &Row<'_>) -> Option<Has> {
+        let words = question.words.len();
+        let id = *self.index.begins.get(question.words.start)?;
         let start = row.first(id)?;
-        let is_telling = words >= TELLING && self.index.holders(id).len() == 1 && !self.common[id as usize];
-        let finding =
-            Finding { place: item, matched_words: words, coverage: 1.0, span: start..start + words };
-        Some((finding, is_telling))
+        Some(Has { matched_words: words, coverage: 1.0, span: start..start + words })
     }
 
-    fn long(&self, item: u32, entry: &Entry, row: &Row<'_>) -> Option<(Finding, bool)> {
+    fn long(&self, question: &Question, row: &Row<'_>) -> Option<Has> {
         let ngram = self.index.ngram;
         let (mut matched, mut telling, mut told) = (Union::default(), Union::default(), Union::default());
         let mut starts = Vec::new();
-        for (start, &id) in ngrams(self.index, entry).iter().enumerate() {
+        for (start, &id) in ngrams(self.index, question).iter().enumerate() {
             let first = row.first(id);
             let words = start..start + ngram;
             if let Some(first) = first {
@@ -146,17 +204,40 @@ impl<'a> Judge<'a> {
         let coverage = if telling.words > 0 {
             told.words as f64 / telling.words as f64
         } else {
-            f64::from(u8::from(starts.len() == ngrams(self.index, entry).len()))
+            f64::from(u8::from(starts.len() == ngrams(self.index, question).len()))
         };
         let span = longest(&mut starts, ngram)?;
-        Some((Finding { place: item, matched_words: matched.words, coverage, span }, telling.words > 0))
+        Some(Has { matched_words: matched.words, coverage, span })
+    }
+}
+
+impl Index {
+    /// A number for a finding of an item or of a question's items up to a level.
+    pub(super) fn who(&self, who: Who) -> usize {
+        match who {
+            Who::Item(place) => place as usize,
+            Who::All(question, level) => self.items.len() + 3 * question as usize + level as usize,
+        }
+    }
+
+    /// How many such numbers there are.
+    pub(super) fn whos(&self) -> usize {
+        self.items.len() + 3 * self.questions.len()
+    }
+
+    /// The numbers of the findings that an item is of.
+    pub(super) fn whos_of(&self, place: u32) -> impl Iterator<Item = usize> {
+        let entry = &self.items[place as usize];
+        let first = self.who(Who::All(entry.question, self.level(entry)));
+        let behind = self.who(Who::All(entry.question, Level::Choices)) + 1;
+        std::iter::once(place as usize).chain(first..behind)
     }
 }
 
 /// The n-grams of a long question, in order.
-fn ngrams<'a>(index: &'a Index, entry: &Entry) -> &'a [u32] {
-    let starts = (entry.question.len() + 1).saturating_sub(index.ngram);
-    &index.begins[entry.question.start..entry.question.start + starts]
+fn ngrams<'a>(index: &'a Index, question: &Question) -> &'a [u32] {
+    let starts = (question.words.len() + 1).saturating_sub(index.ngram);
+    &index.begins[question.words.start..question.words.start + starts]
 }
 
 /// The longest stretch of words that runs of `length` words make which begin at `starts`; the first of several.

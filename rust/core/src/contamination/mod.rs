@@ -14,7 +14,8 @@
 //!
 //! *Method*: rows are scanned twice, in parallel. The first pass counts how many rows have each of the items' n-grams; of 13-grams, one
 //! run of 8 words in six is looked up in a Bloom filter, where most end at one cache line. The second looks only at rows that
-//! have any, finds the items by their telling n-grams and measures each. Hashes only nominate: n-grams are compared word by word, and words by their normal forms.
+//! have any, finds the questions by their telling n-grams and measures each, however many items ask it; items that need their choices or their
+//! answer are nominated by the first words of these. Hashes only nominate: n-grams are compared word by word, and words by their normal forms.
 //!
 //! *Cost*: the index (see [`Index`]), 4 bytes for each of its n-grams, one bit a row, 48 bytes a match, and for each thread about
 //! 24 bytes a word of the row in work.
@@ -22,6 +23,7 @@
 mod filter;
 mod index;
 mod judge;
+mod nominees;
 mod scan;
 mod sequence;
 
@@ -33,7 +35,7 @@ pub use index::{Builder, Index};
 
 use crate::text::Texts;
 use crate::{Control, Error, Result};
-use judge::{Finding, Judge, Row};
+use judge::{Finding, Has, Judge, Row, Who};
 use scan::Scanner;
 
 /// Where to look, and what counts.
@@ -123,7 +125,7 @@ pub fn contamination(index: &Index, search: &Search<'_>, control: &Control) -> R
         },
     )?;
     let counts: Vec<u32> = counts.into_iter().map(AtomicU32::into_inner).collect();
-    let judge = Judge::new(index, &counts, search.common);
+    let judge = Judge::new(index, &counts, search.common, search.min_coverage, control)?;
     drop(counts);
     let found = touched
         .par_iter()
@@ -136,13 +138,15 @@ pub fn contamination(index: &Index, search: &Search<'_>, control: &Control) -> R
                 for bit in (0..BLOCK).filter(|bit| touched >> bit & 1 == 1) {
                     let row = search.row(block * BLOCK + bit);
                     let findings = search.look(row, &judge, scanner, suspects, &held, control)?;
-                    search.tell(row, findings, index, firsts.as_ref(), scanner, &mut found);
-                }
-                if total.fetch_add(found.len(), Ordering::Relaxed) + found.len() > MOST_MATCHES {
-                    return Err(Error::Data {
-                        problem: format!("more than {MOST_MATCHES} matches of items in rows"),
-                        hint: "many items have one question, which many rows have: leave out their answers, or look at fewer rows",
-                    });
+                    let before = found.len();
+                    search.tell(row, &findings, index, firsts.as_ref(), scanner, &mut found);
+                    let more = found.len() - before;
+                    if total.fetch_add(more, Ordering::Relaxed) + more > MOST_MATCHES {
+                        return Err(Error::Data {
+                            problem: format!("more than {MOST_MATCHES} matches of items in rows"),
+                            hint: "many items have one question, which many rows have: leave out their answers, or look at fewer rows",
+                        });
+                    }
                 }
                 Ok(found)
             },
@@ -153,7 +157,7 @@ pub fn contamination(index: &Index, search: &Search<'_>, control: &Control) -> R
     Ok(Found { matches, items: held.items(index) })
 }
 
-/// Which items were met in which group of rows: a bit for each.
+/// Which items were met in which group of rows: a bit for each item, and for each question and level.
 struct Held {
     groups: usize,
     bits: Vec<AtomicU64>,
@@ -164,13 +168,13 @@ impl Held {
     fn new(index: &Index, search: &Search<'_>) -> Self {
         let most = search.groups.map_or(Some(0), |groups| groups.iter().copied().max());
         let groups = most.map_or(0, |most| most as usize + 1);
-        let words = index.items.len().div_ceil(64);
+        let words = index.whos().div_ceil(64);
         Self { groups, bits: (0..groups * words).map(|_| AtomicU64::new(0)).collect(), words }
     }
 
-    fn add(&self, group: u32, place: u32) {
-        let bit = 1 << (place % 64);
-        let word = &self.bits[group as usize * self.words + place as usize / 64];
+    fn add(&self, group: u32, who: usize) {
+        let bit = 1 << (who % 64);
+        let word = &self.bits[group as usize * self.words + who / 64];
         // Most are there already, and to write costs other cores their cache.
         if word.load(Ordering::Relaxed) & bit == 0 {
             word.fetch_or(bit, Ordering::Relaxed);
@@ -178,15 +182,16 @@ impl Held {
     }
 
     fn items(&self, index: &Index) -> Vec<HeldItem> {
-        let has = |group: usize, place: u32| {
-            let word = self.bits[group * self.words + place as usize / 64].load(Ordering::Relaxed);
-            word >> (place % 64) & 1 == 1
+        let has = |group: usize, who: usize| {
+            let word = self.bits[group * self.words + who / 64].load(Ordering::Relaxed);
+            word >> (who % 64) & 1 == 1
         };
         // The index counts its items in `u32`, and groups are such numbers.
         (0u32..)
             .zip(0..self.groups)
             .flat_map(|(number, group)| {
-                let of_group = (0u32..).zip(&index.item_of).filter(move |&(_, &place)| has(group, place));
+                let has = move |place| index.whos_of(place).any(|who| has(group, who));
+                let of_group = (0u32..).zip(&index.item_of).filter(move |&(_, &place)| has(place));
                 of_group.map(move |(item, &place)| HeldItem {
                     group: number,
                     item,
@@ -197,26 +202,23 @@ impl Held {
     }
 }
 
-/// By place of an item and by set, the first of the items there: sorted.
-struct FirstOfSets(Vec<(u32, u32, u32)>);
+/// By set the first of the items that a finding may be of: sorted.
+struct FirstOfSets(Vec<(usize, u32, u32)>);
 
 impl FirstOfSets {
     fn new(index: &Index, sets: &[u32]) -> Self {
-        let mut firsts: Vec<(u32, u32, u32)> = index
-            .item_of
-            .iter()
-            .zip(sets)
-            .zip(0..)
-            .map(|((&place, &set), item)| (place, set, item))
+        let items = index.item_of.iter().zip(sets).zip(0..);
+        let mut firsts: Vec<(usize, u32, u32)> = items
+            .flat_map(|((&place, &set), item)| index.whos_of(place).map(move |who| (who, set, item)))
             .collect();
         firsts.sort_unstable();
-        firsts.dedup_by_key(|&mut (place, set, _)| (place, set));
+        firsts.dedup_by_key(|&mut (who, set, _)| (who, set));
         Self(firsts)
     }
 
-    fn of(&self, place: u32) -> &[(u32, u32, u32)] {
-        let from = self.0.partition_point(|&(other, _, _)| other < place);
-        let to = self.0.partition_point(|&(other, _, _)| other <= place);
+    fn of(&self, who: usize) -> &[(usize, u32, u32)] {
+        let from = self.0.partition_point(|&(other, _, _)| other < who);
+        let to = self.0.partition_point(|&(other, _, _)| other <= who);
         &self.0[from..to]
     }
 }
@@ -269,15 +271,15 @@ impl Search<'_> {
             return Ok(found);
         }
         let in_row = Row::new(&scanner.ids, &scanner.hits);
-        for (number, &place) in suspects.iter().enumerate() {
+        for (number, &question) in suspects.iter().enumerate() {
             if number % BLOCK == 0 {
                 control.advance(0)?;
             }
-            found.extend(judge.find(place, &in_row, self.min_coverage));
+            judge.find(question, &in_row, &mut found, control)?;
         }
         let group = self.groups.map_or(0, |groups| groups[row as usize]);
         for finding in &found {
-            held.add(group, finding.place);
+            held.add(group, judge.index.who(finding.who));
         }
         Ok(found)
     }
@@ -286,7 +288,7 @@ impl Search<'_> {
     fn tell(
         &self,
         row: u32,
-        found: Vec<Finding>,
+        found: &[Finding],
         index: &Index,
         firsts: Option<&FirstOfSets>,
         scanner: &mut Scanner<'_>,
@@ -295,34 +297,48 @@ impl Search<'_> {
         if found.is_empty() {
             return;
         }
-        let told: Vec<(Finding, u32)> = match firsts {
-            Some(firsts) => best_of_sets(&found, firsts),
-            None => found
-                .into_iter()
-                .map(|one| {
-                    let item = index.items[one.place as usize].first;
-                    (one, item)
-                })
-                .collect(),
-        };
         let spans = scanner.spans(&self.texts.get(row as usize));
-        matches.extend(told.into_iter().map(|(found, item)| Match {
-            row,
-            item,
-            equal_items: index.items[found.place as usize].equal,
-            matched_words: u32::try_from(found.matched_words).unwrap_or(u32::MAX),
-            coverage: found.coverage,
-            start: spans[found.span.start].start,
-            end: spans[found.span.end - 1].end,
-        }));
+        let mut tell = |has: &Has, item: u32| {
+            matches.push(Match {
+                row,
+                item,
+                equal_items: index.items[index.item_of[item as usize] as usize].equal,
+                matched_words: u32::try_from(has.matched_words).unwrap_or(u32::MAX),
+                coverage: has.coverage,
+                start: spans[has.span.start].start,
+                end: spans[has.span.end - 1].end,
+            });
+        };
+        if let Some(firsts) = firsts {
+            for (has, item) in best_of_sets(found, index, firsts) {
+                tell(has, item);
+            }
+            return;
+        }
+        for finding in found {
+            let places = match &finding.who {
+                Who::Item(place) => std::slice::from_ref(place),
+                Who::All(question, level) => index.members(*question, *level),
+            };
+            for &place in places {
+                tell(&finding.has, index.items[place as usize].first);
+            }
+        }
     }
 }
 
 /// Of each set the best finding, and its item there.
-fn best_of_sets(found: &[Finding], firsts: &FirstOfSets) -> Vec<(Finding, u32)> {
-    let mut all: Vec<(u32, &Finding, u32)> = found
+fn best_of_sets<'a>(
+    found: &'a [Finding],
+    index: &Index,
+    firsts: &FirstOfSets,
+) -> impl Iterator<Item = (&'a Has, u32)> {
+    let mut all: Vec<(u32, &Has, u32)> = found
         .iter()
-        .flat_map(|finding| firsts.of(finding.place).iter().map(move |&(_, set, item)| (set, finding, item)))
+        .flat_map(|finding| {
+            let of_sets = firsts.of(index.who(finding.who)).iter();
+            of_sets.map(move |&(_, set, item)| (set, &finding.has, item))
+        })
         .collect();
     all.sort_by(|(set, left, item), (other_set, right, other_item)| {
         set.cmp(other_set)
@@ -331,7 +347,7 @@ fn best_of_sets(found: &[Finding], firsts: &FirstOfSets) -> Vec<(Finding, u32)> 
             .then(item.cmp(other_item))
     });
     all.dedup_by_key(|&mut (set, _, _)| set);
-    all.into_iter().map(|(_, finding, item)| (finding.clone(), item)).collect()
+    all.into_iter().map(|(_, has, item)| (has, item))
 }
 
 #[cfg(test)]

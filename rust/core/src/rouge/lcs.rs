@@ -134,7 +134,7 @@ impl Lcs {
 
 /// A block of the next row.
 #[inline]
-fn next(row: u64, mask: u64, carry: &mut bool) -> u64 {
+pub(super) fn next(row: u64, mask: u64, carry: &mut bool) -> u64 {
     let both = row & mask;
     let (sum, over) = row.overflowing_add(both);
     let (sum, over_too) = sum.overflowing_add(u64::from(*carry));
@@ -144,7 +144,7 @@ fn next(row: u64, mask: u64, carry: &mut bool) -> u64 {
 
 /// The columns at which a block of a row grows, of which `left` are columns.
 #[inline]
-fn grown(row: u64, left: usize) -> u64 {
+pub(super) fn grown(row: u64, left: usize) -> u64 {
     if left < 64 { !row & ((1 << left) - 1) } else { !row }
 }
 

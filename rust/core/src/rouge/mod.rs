@@ -5,6 +5,7 @@
 //! subsequence is the one that its table reads out, and F1 is 2 (pr / (p + r + 1e-8)), so that a true 0.2 is 0.199999995.
 
 mod lcs;
+mod masks;
 mod numbers;
 mod pool;
 mod porter;

@@ -4,6 +4,14 @@
 const LOW: u64 = 0xd134_2543_de82_ef95;
 const HIGH: u64 = 0xaf25_1af3_b0f0_25b5;
 
+/// Its high bits choose a slot.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "both halves are mixed in")]
+pub(super) fn hash(key: u128) -> u64 {
+    let product = u128::from(key as u64 ^ LOW) * u128::from((key >> 64) as u64 ^ HIGH);
+    product as u64 ^ (product >> 64) as u64
+}
+
 /// Numbers distinct keys from 1 on, in the order of appearance; 0 is a key that is not there.
 pub(super) struct Numbers {
     /// Open addressing; a slot of 0 is empty.
@@ -33,12 +41,6 @@ impl Numbers {
         self.keys.len() - 1
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the high bits choose the slot")]
-    fn slot(&self, key: u128) -> usize {
-        let product = u128::from(key as u64 ^ LOW) * u128::from((key >> 64) as u64 ^ HIGH);
-        ((product as u64 ^ (product >> 64) as u64) >> self.shift) as usize
-    }
-
     fn resize(&mut self, expected: usize) {
         let size = (expected * 4).next_power_of_two().max(64);
         self.slots.clear();
@@ -48,8 +50,9 @@ impl Numbers {
 
     /// The key's slot: its own, or the empty one that it would take.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a few bits choose the slot")]
     fn probe(&self, key: u128) -> usize {
-        let mut at = self.slot(key);
+        let mut at = (hash(key) >> self.shift) as usize;
         loop {
             let number = self.slots[at];
             if number == 0 || self.keys[number as usize] == key {

@@ -1,6 +1,7 @@
 //! Scores of pairs.
 
 use super::lcs::Lcs;
+use super::masks::{MOST, Masks};
 use super::numbers::Numbers;
 use super::tokens::Tokens;
 use super::{Compat, Measure, Metric, Reduce, Score};
@@ -13,6 +14,7 @@ pub struct Scorer {
     tokens: Tokens<'static>,
     numbers: Numbers,
     lcs: Lcs,
+    masks: Masks,
     prediction: Side,
     target: Side,
     /// By number: how often a token or an n-gram is still to be matched, or whether it was seen.
@@ -58,6 +60,7 @@ impl Scorer {
             tokens: Tokens::default(),
             numbers: Numbers::default(),
             lcs: Lcs::default(),
+            masks: Masks::default(),
             prediction: Side::default(),
             target: Side::default(),
             counts: Vec::new(),
@@ -127,7 +130,9 @@ impl Scorer {
         let (left, right) = (&left[..left.len() - end], &right[..right.len() - end]);
         let (left, right) = if left.len() <= right.len() { (left, right) } else { (right, left) };
         let mut common = start + end;
-        if !left.is_empty() {
+        if left.len() <= MOST {
+            common += self.masks.length(left, right);
+        } else {
             self.numbers.clear(left.len());
             self.target.numbers.clear();
             self.target.numbers.extend(left.iter().map(|&key| self.numbers.number(key)));

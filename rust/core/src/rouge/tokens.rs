@@ -157,8 +157,20 @@ fn short(text: &[u8], start: usize, end: usize, set: u128) -> u128 {
         bytes[..length].copy_from_slice(&text[start..end]);
         u128::from_le_bytes(bytes)
     };
-    ((bytes | set) & ((1 << (length * 8)) - 1)) | (length as u128) << 120
+    let (bits, count) = BITS_AND_LENGTH[length];
+    ((bytes | set) & bits) | count
 }
+
+/// Of tokens of 0 to [`LONGEST`] bytes the bits that are theirs, and their length in the highest byte: read faster than made by shifts of 128 bits.
+const BITS_AND_LENGTH: [(u128, u128); LONGEST + 1] = {
+    let mut table = [(0, 0); LONGEST + 1];
+    let mut length = 0;
+    while length <= LONGEST {
+        table[length] = ((1 << (length * 8)) - 1, (length as u128) << 120);
+        length += 1;
+    }
+    table
+};
 
 #[inline]
 fn is_letter_or_digit(byte: u8) -> bool {
