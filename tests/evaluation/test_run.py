@@ -246,7 +246,7 @@ def test_a_folder_that_is_no_whole_model_is_told_of(data: Path, tmp_path: Path) 
     for folder, message in (
         (without, "cannot be loaded: tokenizer: .*\nhint: its tokenizer has to lie beside it"),
         (cut, "cannot be loaded: model: .*\nhint: "),
-        (adapter, "no config.json\nhint: merge the adapter"),
+        (adapter, "names no base model\nhint: base_model_name_or_path"),
     ):
         with pytest.raises(DataError, match=message):
             cf.evaluate(folder, suite="mmlu", data=data, out=tmp_path / "out")
