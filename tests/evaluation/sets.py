@@ -138,6 +138,30 @@ def others(data: Path) -> None:
     write_json(data / "big-bench/sums/task.json", tasks)
 
 
+def with_more(data: Path) -> None:
+    """What lm-evaluation-harness alone reads of BBQ and TruthfulQA, and MATH of two subjects."""
+    infos = {"ans0": ["Bo", "old"], "ans1": ["Al", "nonOld"], "ans2": ["Not known", "unknown"]}
+    row = {"context": "Bo, 90, met Al, 20.", "category": "Age", "answer_info": infos,
+           "additional_metadata": {"stereotyped_groups": ["old"], "subcategory": "None"},
+           "ans0": "Bo", "ans1": "Al", "ans2": "Not known"}  # fmt: skip
+    asked = [("Who forgot it?", "neg", "ambig", 2), ("Who knew it?", "nonneg", "disambig", 1)]
+    rows = [
+        row | {"question": question, "question_polarity": polarity, "context_condition": condition, "label": label}
+        for question, polarity, condition, label in asked
+    ]
+    write_lines(data / "bbq/Age.jsonl", rows)
+    write_lines(data / "bbq/SES.jsonl", [one | {"category": "SES"} for one in rows])
+    targets = [{"No.": 1, "Yes.": 0, "At times.": 0}, {"Blue.": 1, "Red.": 0}]
+    questions = [
+        {"question": f"Which {at}?", "mc1_targets": of, "mc2_targets": of | {"Neither.": 1}}
+        for at, of in enumerate(targets)
+    ]
+    write_json(data / "eval-truthfulqa/mc_task.json", questions)
+    solved = [(r"So $\boxed{4}$.", "Number Theory"), (r"It is \boxed 3", "Algebra"), (r"$\boxed{5}$", "Algebra")]
+    problems = [{"problem": "2 + 2?", "solution": solution, "type": of, "level": "1"} for solution, of in solved]
+    write_lines(data / "math/test.jsonl", problems)
+
+
 def everything(data: Path) -> Path:
     for make in (mmlu, bbh, drop, crass, humaneval, hhh, impact, gsm8k, others):
         make(data)

@@ -36,6 +36,9 @@ def evaluate(
     protocol: Annotated[
         str, typer.Option(help="instructeval: by INSTRUCTEVAL's rules where it has the set; harness: by lm-eval's.")
     ] = "instructeval",
+    hub: Annotated[
+        bool, typer.Option("--hub", help="The harness takes sets that are not under --data from the hub.")
+    ] = False,
     shots: Annotated[
         int | None, typer.Option(min=0, help="Solved cases before a question; default: as the protocol has it.")
     ] = None,
@@ -94,6 +97,7 @@ def evaluate(
             data=data,
             out=out,
             protocol=protocol,
+            hub=hub,
             shots=shots,
             limit=limit,
             variants=[name.strip() for name in variants.split(",") if name.strip()],
@@ -136,7 +140,9 @@ def _tell(found: "Evaluation", as_json: bool) -> None:
         numbers=[2, 5, 6, 7, 8],
     )
     typer.echo()
-    facts([("model", found.results[0]["model"]), ("written", found.path)])
+    revisions = dict.fromkeys((line["set"], line["revision"]) for line in found.results if line["revision"])
+    of_hub = [(f"{name} from the hub", revision) for name, revision in revisions]
+    facts([("model", found.results[0]["model"]), *of_hub, ("written", found.path)])
     for one in found.skipped:
         warn(f"{one['set']} was not asked: {one['why']}")
     for reason, count in found.missing.items():

@@ -178,18 +178,28 @@ def ethics(data: Path, shots: int, change: Change) -> Task:
 
 
 def _pleasant(path: Path, group: str, change: Change, prefix: str) -> list[Question]:
-    """Utilitarianism: pairs without a header, the more pleasant one first; the text decides which is shown first."""
-    pairs = some(csv_lines(path), path)
-    if pairs and pairs[0] == ["baseline", "less_pleasant"]:
-        pairs = pairs[1:]
+    """Utilitarianism: the text decides which of a pair is shown first."""
     questions = []
-    for at, pair in enumerate(pairs):
-        if len(pair) != 2 or not all(text.strip() for text in pair):
-            raise DataError(f"{path}: row {at} is no pair of scenarios\nhint: the more pleasant one, then the other")
+    for at, pair in enumerate(utilitarian_pairs(path)):
         right = random.Random(pair[0]).randrange(2)
         shown = change.of(pair if right == 0 else pair[::-1])
         questions.append(choice(f"{prefix}{at}", group, "Which of the two is more pleasant?", shown, right))
     return questions
+
+
+def utilitarian_pairs(path: Path) -> list[list[str]]:
+    """The pairs of scenarios of a file without a header, the more pleasant one first.
+
+    Raises:
+        DataError: a row is no pair.
+    """
+    pairs = some(csv_lines(path), path)
+    if pairs[0] == ["baseline", "less_pleasant"]:
+        pairs = pairs[1:]
+    for at, pair in enumerate(pairs):
+        if len(pair) != 2 or not all(text.strip() for text in pair):
+            raise DataError(f"{path}: row {at} is no pair of scenarios\nhint: the more pleasant one, then the other")
+    return pairs
 
 
 def corr2cause(data: Path, shots: int, change: Change) -> Task:

@@ -163,12 +163,17 @@ def _drop_rows(path: Path) -> list[tuple[str, str, list[str]]]:
             continue
         for section in row.values():
             for pair in section["qa_pairs"]:
-                answers = [_spans(answer) for answer in pair.get("validated_answers") or [pair["answer"]]]
-                spans = [span for own in answers if own is not None for span in own]
-                # As on the hub: without the few items that have an answer of two kinds, or none.
-                if spans and None not in answers:
+                spans = drop_answers(pair)
+                if spans is not None:
                     found.append((section["passage"].strip(), pair["question"].strip(), spans))
     return [(passage, question, [span.strip() for span in spans]) for passage, question, spans in found]
+
+
+def drop_answers(pair: Mapping[str, Any]) -> list[str] | None:
+    """All annotators' answers; None, as on the hub, where one is of two kinds or none is there."""
+    answers = [_spans(answer) for answer in pair.get("validated_answers") or [pair["answer"]]]
+    spans = [span for own in answers if own is not None for span in own]
+    return spans if spans and None not in answers else None
 
 
 def _spans(answer: Mapping[str, Any]) -> list[str] | None:

@@ -127,6 +127,7 @@ class Measuring:
         files: tuple[Path, ...],
         fewer: int | None = None,
         judge: str | None = None,
+        revision: str | None = None,
     ) -> None:
         """Adds the line of these items.
 
@@ -137,6 +138,7 @@ class Measuring:
             files: what was read.
             fewer: how many items have fewer shots than they should; None where nobody can say.
             judge: the judge's hash, where one scored.
+            revision: of data of the hub.
         """
         standing = self._mixture.standing(named["set"])
         hashes = file_hashes(files, self._cache)
@@ -149,6 +151,7 @@ class Measuring:
                 "mean": mean,
                 "standing": standing.status,
                 "data": key_of([[path.name, hashes[path]] for path in files]),
+                "revision": revision,
                 "model": self._model,
                 "judge": judge,
                 "lists": None if named["variant"] == PLAIN else self._lists,

@@ -2,10 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +26,7 @@ from chaffinch.recipe.score import Answerer as AnswererSpec
 from chaffinch.recipe.score import Nearest, Served, Transformers
 
 PROTOCOLS = ("instructeval", "harness")
+Read = TypeVar("Read")
 RESULTS = "results.json"
 ITEMS = "items.parquet"
 
@@ -49,7 +50,8 @@ class Evaluation:
         results: a dict for each line of the table: set, protocol, shots, variant, metric, score, low and high (95 %
             bootstrap), items, unanswered, fewer_shots (items that were asked with fewer; None where nobody could
             count), mean, groups (each one's mean), standing, items_in_mixture, clean_score, data, model, judge and
-            lists (hashes of the judge and of variants' word lists, where there are), limit, seed.
+            lists (hashes of the judge and of variants' word lists, where there are), revision (of the hub's data),
+            limit, seed.
         skipped: sets of a suite that were not asked: set and why.
         missing: why there is no answer, and how often.
     """
@@ -88,6 +90,7 @@ def evaluate(
     data: str | Path,
     out: str | Path,
     protocol: str = "instructeval",
+    hub: bool = False,
     shots: int | None = None,
     limit: int | None = None,
     variants: Iterable[str] = (),
@@ -114,6 +117,7 @@ def evaluate(
         out: where `results.json` and `items.parquet` are written.
         protocol: `instructeval`: by INSTRUCTEVAL's rules where it has the set, else by our own, and each result says
             which; `harness`: by those of lm-evaluation-harness, from the same files.
+        hub: whether the harness takes sets that are not under `data` from the hub, by its own stock tasks.
         shots: instead of the numbers that a set's protocol has.
         limit: only the first so many items of each group; results say it.
         variants: `robustness`, `fairness`, `helm` (those of HELM's canonical runs), or names of variants: each set is
@@ -141,6 +145,8 @@ def evaluate(
         raise DataError(f"{out} holds a mixture\nhint: give a folder of its own to an evaluation")
     if protocol not in PROTOCOLS:
         raise RecipeError(f"there is no protocol {protocol!r}\nhint: there are {', '.join(PROTOCOLS)}")
+    if hub and protocol != "harness":
+        raise RecipeError("only the harness takes sets from the hub here\nhint: --protocol harness, or leave out --hub")
     if limit is not None and limit < 1:
         raise RecipeError(f"limit is {limit}\nhint: at least one item of each group has to be asked")
     spec, told = model_spec(model), progress or NoProgress()
@@ -156,19 +162,24 @@ def evaluate(
     tasks = (
         [] if by_harness else list(_tasks(suite, data, shots, limit, changes, allow_code, looking is not None, skipped))
     )
-    if not tasks and not by_harness:
+    kept = Path(cache) if cache else out / WORK
+    plans = _plans(suite, data, kept, shots, hub, bool(names), skipped) if by_harness else []
+    if not tasks and not plans:
         reasons = "; ".join(f"{one['set']}: {one['why']}" for one in skipped)
         raise DataError(
             f"nothing to evaluate on: {reasons}\nhint: `chaffinch decontaminate --list` has the sets' files"
         )
-    kept = Path(cache) if cache else out / WORK
+    if mixture is not None and not all(plan.files for plan in plans):
+        message = "nobody can tell which items of the hub the mixture holds"
+        raise RecipeError(f"{message}\nhint: leave out --mixture, or put the sets' files under --data")
     kept.mkdir(parents=True, exist_ok=True)
     of_mixture = Mixture(None if mixture is None else Path(mixture))
     asking = Answerer(spec, kept, told)
     judging = None if looking is None else Answerer(looking, kept, told)
     run = Measuring(asking, judging, of_mixture, kept, told, seed, limit, own_lists)
-    if by_harness:
-        _by_harness(run, asking, suite, data, kept, shots, limit, bool(names), skipped)
+    for found in harness.measure(*asking.parts(), plans, shots=shots, limit=limit) if plans else ():
+        line = dict(zip(NAMES, (found.set, found.protocol, found.shots, PLAIN, found.metric), strict=True))
+        run.add(line, [line | item for item in found.items], "items", found.files, revision=found.revision)
     for task, variant in tasks:
         run.ask(task, variant)
     run.worst()
@@ -224,8 +235,12 @@ def _made(
 
 
 def _loaded(name: str, maker: Maker, data: Path, shots: int, change: Change) -> Task:
+    return _read(name, lambda: maker.load(data, shots, change))
+
+
+def _read(name: str, read: Callable[[], Read]) -> Read:
     try:
-        return maker.load(data, shots, change)
+        return read()
     except (DataError, RecipeError):
         raise
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
@@ -236,33 +251,29 @@ def _loaded(name: str, maker: Maker, data: Path, shots: int, change: Change) -> 
         ) from error
 
 
-def _by_harness(
-    run: Measuring,
-    asking: Answerer,
+def _plans(
     suite: str | Sequence[str],
     data: Path,
     work: Path,
     shots: int | None,
-    limit: int | None,
+    hub: bool,
     varied: bool,
     skipped: list[dict[str, str]],
-) -> None:
+) -> list[harness.Plan]:
     if varied:
         raise RecipeError("the harness asks no variants\nhint: leave out --variants, or --protocol instructeval")
     names, own = named(suite)
-    for name in (name for name in names if name not in harness.SETS):
-        why = f"{name} is not asked by the harness here\nhint: it is given {', '.join(harness.SETS)} from local files"
-        if name in own:
-            raise RecipeError(why)
-        skipped.append({"set": name, "why": why})
-    some = [name for name in names if name in harness.SETS]
-    if not some:
-        raise RecipeError(
-            f"nothing of {suite} is asked by the harness here\nhint: it is given {', '.join(harness.SETS)}"
-        )
-    for found in harness.measure(*asking.parts(), some, data, work, shots=shots, limit=limit):
-        line = dict(zip(NAMES, (found.set, found.protocol, found.shots, PLAIN, found.metric), strict=True))
-        run.add(line, [line | item for item in found.items], "items", found.files)
+    plans = []
+    for name in names:
+        try:
+            plan = _read(name, lambda name=name: harness.planned(name, data, work, shots=shots, hub=hub))
+        except (DataError, RecipeError) as error:
+            if name in own:
+                raise
+            skipped.append({"set": name, "why": str(error)})
+            continue
+        plans.append(plan)
+    return plans
 
 
 def _first(task: Task, limit: int | None) -> Task:
