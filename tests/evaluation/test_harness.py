@@ -114,13 +114,14 @@ def test_a_model_is_right_where_the_harness_says_so(tmp_path: Path) -> None:
 
 def test_what_the_harness_is_not_given_is_refused(tmp_path: Path) -> None:
     model = save_tiny_model(tmp_path / "model")
-    for asked, message in (
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"suite": "crass"}, "not asked by the harness"),
         ({"suite": "humaneval"}, "without a sandbox"),
         ({"suite": "mmlu", "variants": ["gender"]}, "asks no variants"),
         ({"suite": "drop", "shots": 3}, "asks drop without shots"),
         ({"suite": "drop", "protocol": "instructeval", "hub": True}, "only the harness takes sets from the hub"),
-    ):
+    ]
+    for asked, message in refused:
         with pytest.raises(RecipeError, match=rf"{message}(.|\n)*hint: "):
             cf.evaluate(model, data=tmp_path, out=tmp_path / "out", **{"protocol": "harness", **asked})
 

@@ -336,10 +336,12 @@ def test_the_commands_print_tables(model: Path, data: Path, tmp_path: Path) -> N
     assert "+0.0000" in result.stdout
     assert "&lt;b&gt;" in page.read_text()
     assert "<b>" not in page.read_text()
-    result = CliRunner().invoke(
-        app, ["compare", f"a={tmp_path / 'one'}", f"b={tmp_path / 'two'}", "-o", str(tmp_path / "t.csv")]
-    )
+    assert "No model is named base, random, longest" in page.read_text()
+    assert "No model is named base, random, longest" in result.stderr
+    named = [f"{name}={tmp_path / 'one'}" for name in ("base", "mine", "random", "longest")]
+    result = CliRunner().invoke(app, ["compare", *named, "-o", str(tmp_path / "t.csv")])
     assert result.exit_code == 0
+    assert "No model is named" not in result.stderr
     assert (tmp_path / "t.csv").read_text().startswith("set,protocol,shots")
     assert CliRunner().invoke(app, ["compare", "x", "y"]).exit_code == 2
 

@@ -24,9 +24,9 @@ def compare(
     as_json: options.Json = False,
 ) -> None:
     """Compares evaluated models item by item, with bootstrap intervals."""
-    from chaffinch.cli.screen import print_json, table
+    from chaffinch.cli.screen import print_json, table, warn
     from chaffinch.evaluation.comparison import compare as run
-    from chaffinch.evaluation.comparison import write
+    from chaffinch.evaluation.comparison import controls, write
 
     named = dict(one.split("=", 1) for one in evaluations if "=" in one)
     if len(named) < len(evaluations):
@@ -71,3 +71,6 @@ def compare(
         "differs",
     ]
     table(headings, rows, numbers=[1, 6, 7, 8, 9])
+    missing = controls(list(named))
+    if missing:
+        warn(missing)

@@ -1,7 +1,7 @@
 """Models side by side: the differences to one of them, item by item, with bootstrap intervals."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from chaffinch.evaluation.task import mean_score
 from chaffinch.files import write_table
 from chaffinch.report.html import environment
 
+# As the documents name what a selection is held against.
+CONTROLS = ("base", "random", "longest")
 # What else scores depend on, and what sets it; the seed is no matter where nothing is varied.
 DEPENDS = {"judge": "--judge-model", "lists": "--lists", "seed": "--seed"}
 
@@ -91,6 +93,14 @@ def compare(evaluations: Mapping[str, str | Path], *, against: str | None = None
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
+def controls(names: Sequence[str]) -> str | None:
+    """What is said where some of the controls are not among the models; None where all are there, by these names."""
+    missing = [name for name in CONTROLS if name not in names]
+    if not missing:
+        return None
+    return f"No model is named {', '.join(missing)}: without these controls a gain may come from any training at all."
+
+
 def _difference(
     key: tuple[Any, ...],
     first: Mapping[str, tuple[str, float]],
@@ -152,6 +162,7 @@ def write(table: pa.Table, path: Path) -> None:
         return
     rows = table.to_pylist()
     template = environment(Path(__file__).parent).get_template("comparison.html.jinja")
-    page = template.render(rows=rows, names=list(dict.fromkeys(row["model"] for row in rows)))
+    names = list(dict.fromkeys(row["model"] for row in rows))
+    page = template.render(rows=rows, names=names, controls=controls(names))
     with atomic_path(path) as temporary:
         temporary.write_text(page, "utf-8")

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -266,7 +267,7 @@ def _plans(
     plans = []
     for name in names:
         try:
-            plan = _read(name, lambda name=name: harness.planned(name, data, work, shots=shots, hub=hub))
+            plan = _read(name, partial(harness.planned, name, data, work, shots=shots, hub=hub))
         except (DataError, RecipeError) as error:
             if name in own:
                 raise
