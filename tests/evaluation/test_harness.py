@@ -1,5 +1,7 @@
 """lm-evaluation-harness over local files and the hub's."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +163,39 @@ def test_a_set_of_the_hub_needs_a_network(tmp_path: Path, monkeypatch: pytest.Mo
         cf.evaluate(model, suite="bbq", hub=True, **asked)
     with pytest.raises(RecipeError, match=r"which items of the hub(.|\n)*hint: "):
         cf.evaluate(model, suite="bbq", hub=True, mixture=tmp_path, **asked)
+
+
+def test_a_set_of_the_hub_is_asked_by_the_stock_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the cache that the `datasets` library keeps of the hub, as it is found without a network."""
+    pytest.importorskip("lm_eval")
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    data, nothing = tmp_path / "data", tmp_path / "nothing"
+    nothing.mkdir()
+    sets.gsm8k(data)
+    asked: dict[str, Any] = {"suite": "gsm8k", "protocol": "harness", "limit": 2, "shots": 1}
+    model = save_tiny_model(tmp_path / "model", positions=4096)
+    local = cf.evaluate(model, data=data, out=tmp_path / "local", **asked).results
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    hashes = []
+    for change in ("", "?"):
+        lines = (data / "gsm8k/test.jsonl").read_text("utf-8").replace("1,000?", f"1,000?{change}")
+        (data / "gsm8k/test.jsonl").write_text(lines, "utf-8")
+        files = {split: str(data / f"gsm8k/{split}.jsonl") for split in ("train", "test")}
+        rows = datasets.load_dataset("json", "main", data_files=files, cache_dir=str(tmp_path / f"made{change and 2}"))
+        source = Path(rows["test"].cache_files[0]["filename"]).parent
+        place = tmp_path / "cache/openai___gsm8k/main/0.0.0" / commit
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(source, place)
+        for path in place.glob("json-*"):
+            path.rename(place / path.name.replace("json-", "gsm8k-"))
+        info = json.loads((place / "dataset_info.json").read_text("utf-8"))
+        (place / "dataset_info.json").write_text(json.dumps(info | {"dataset_name": "gsm8k", "config_name": "main"}))
+        found = cf.evaluate(model, data=nothing, out=tmp_path / "hub", hub=True, **asked).results
+        assert {one["revision"] for one in found} == {f"openai/gsm8k@{commit}"}
+        hashes.append(found[0]["data"])
+        if not change:
+            same = ("set", "protocol", "shots", "metric", "score", "items")
+            assert [[one[name] for name in same] for one in found] == [[one[name] for name in same] for one in local]
+    assert len({*hashes, local[0]["data"]}) == 3
