@@ -95,7 +95,7 @@ class Tokenizer:
                 if mark is None and any(f"{{{name}}}" in text.replace("{{", "") for text in texts):
                     raise RecipeError(
                         f"the template writes {{{name}}}, and {files.name} does not say which token that is\n"
-                        f"hint: give a folder that has its tokenizer_config.json, too; or `tokenize: {{{name}: ...}}` in a recipe"
+                        f"hint: give a folder with its tokenizer_config.json, too; or say `tokenize: {{{name}: ...}}`"
                     )
             self._plain = formatting.plain(template, bos or "", eos or "")
             written = [*texts, template.cue, template.after, template.between, bos or "", eos or ""]
