@@ -31,10 +31,11 @@ from chaffinch.evaluation.intervals import bootstrap
 
 CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if CUDA else "cpu"
-# Layers, width, vocabulary; tokens of a pack, of the base's training and of each mixture; seeds.
-NAMES = ("layers", "hidden", "vocabulary", "length", "base", "tokens", "seeds")
-NUMBERS = (12, 768, 16384, 1024, 10**7, 10**6, 3) if CUDA else (6, 192, 4096, 512, 250_000, 60_000, 1)
-SIZE = dict(zip(NAMES, NUMBERS, strict=True))
+# In tokens: `length` of a pack, `base` of the base's training, `tokens` of each mixture.
+SIZE = {"layers": 6, "hidden": 192, "vocabulary": 4096, "length": 512, "base": 250_000, "tokens": 60_000, "seeds": 1}
+if CUDA:
+    SIZE |= {"layers": 12, "hidden": 768, "vocabulary": 16384, "length": 1024}
+    SIZE |= {"base": 10**7, "tokens": 10**6, "seeds": 3}
 # Its tasks are made of these, too.
 SAME_DATA = ["quoref", "cosmos_qa", "xsum", "commonsense_qa", "sciq"]
 P3 = {
@@ -51,6 +52,10 @@ TRAINING: dict[str, Any] = {
     "epochs": 1, "micro_batch": 4 if CUDA else 2, "gradient_accumulation": 1, "learning_rate": 1e-3,
     "warmup_ratio": 0.05, "max_grad_norm": 1.0, "eval_steps": 10_000, "save_steps": 10_000,
 }  # fmt: skip
+CAVEAT = """\
+Intervals are over held-out rows alone, not over bases, draws or orders. Categories of fewer than ten rows are in `all`
+alone. The selection takes a most of each task and random rows do not: a gain may be that balance and nothing else. So
+small a model learns the form of answers and little of what they say: this tells nothing of models of billions."""
 
 
 def hold_out(data: Path, to: Path, share: int = 10) -> None:
@@ -91,12 +96,12 @@ def pretrain(model: LlamaForCausalLM, documents: list[list[int]], length: int, r
     """One pass over all tokens in windows; the mean loss of the first and the last ten steps."""
     stream = torch.tensor([token for document in documents for token in document])
     windows = stream[: len(stream) // (rows * length) * rows * length].view(-1, rows, length).to(DEVICE)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3 if not CUDA else 6e-4, weight_decay=0.1)
-    steps = len(windows)
-    shape = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / 20, 0.5 + 0.5 * math.cos(math.pi * step / steps))
-    )
-    losses = []
+    optimizer = torch.optim.AdamW(model.parameters(), lr=6e-4 if CUDA else 2e-3, weight_decay=0.1)
+
+    def rate(step: int) -> float:
+        return min((step + 1) / 20, 0.5 + 0.5 * math.cos(math.pi * step / len(windows)))
+
+    shape, losses = torch.optim.lr_scheduler.LambdaLR(optimizer, rate), []
     for window in windows:
         with torch.autocast(DEVICE, torch.bfloat16, enabled=CUDA):
             loss = model(input_ids=window, labels=window).loss
@@ -124,9 +129,8 @@ def print_losses(losses: dict[str, np.ndarray], rows: list[dict[str, Any]]) -> N
     """Means over tasks by category, and what the selection has more or less than each other, with intervals."""
     others = [name for name in losses if name != "selection"]
     print(
-        "\nHeld-out loss on responses (nats a token, mean over tasks), then selection minus each other: less is better."
+        "\nHeld-out loss on responses (nats a token, mean over tasks), then selection minus each other: less is better"
     )
-    print("Categories of fewer than ten rows are in `all` alone.")
     print(f"{'':<24}{'rows':>5}" + "".join(f"{n:>11}" for n in losses) + "".join(f"{'- ' + n:>27}" for n in others))
     groups = {"all": np.ones(len(rows), bool)}
     for name in sorted({row["category"] for row in rows}):
@@ -229,13 +233,7 @@ def main() -> None:
         apart = "{difference:+.3f} [{low:+.3f}, {high:+.3f}]".format(**line) if line["model"] != "random" else ""
         print(f"  {line['model']:<10} {line['metric']} {line['score']:.3f} of {line['items']:,}   {apart}")
     print(f"\n{parameters / 1e6:.1f} million parameters, {size['seeds']} seed(s), {seconds()} s.")
-    print(
-        "Intervals are over held-out rows alone, not over bases, draws or orders. The selection takes a most of each task"
-    )
-    print(
-        "and random rows do not: a gain may be that balance and nothing else. So small a model learns the form of answers"
-    )
-    print("and little of what they say: this tells nothing of how these mixtures would do with billions of parameters.")
+    print(CAVEAT)
 
 
 if __name__ == "__main__":
