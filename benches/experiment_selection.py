@@ -36,8 +36,8 @@ SIZE = {"layers": 6, "hidden": 192, "vocabulary": 4096, "length": 512, "base": 2
 if CUDA:
     SIZE |= {"layers": 12, "hidden": 768, "vocabulary": 16384, "length": 1024}
     SIZE |= {"base": 10**7, "tokens": 10**6, "seeds": 3}
-# Its tasks are made of these, too.
-SAME_DATA = ["quoref", "cosmos_qa", "xsum", "commonsense_qa", "sciq"]
+# Tasks of Natural Instructions are made of these, too (SST-2 is of Rotten Tomatoes).
+SAME_DATA = ["quoref", "cosmos_qa", "xsum", "commonsense_qa", "sciq", "rotten_tomatoes"]
 P3 = {
     "name": "p3",
     "files": "p3-t0-50k/data_per_template/*",
