@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import chaffinch as cf
@@ -125,8 +126,13 @@ def test_others_are_no_tokens(text: str) -> None:
 
 def test_steps_of_a_budget() -> None:
     mixture = Mixture(steps=100, tokens=100_000, validation_tokens=30_000)
-    assert steps_for_tokens(1, mixture) == 1
-    assert steps_for_tokens(50_999, mixture) == 50
+    uneven = np.repeat([1500, 500], 50)
+    assert steps_for_tokens(1_500, mixture, lambda _: uneven) == 1
+    assert steps_for_tokens(76_499, mixture, lambda _: uneven) == 52
+    assert steps_for_tokens(100_000, mixture, lambda _: uneven) == 100
+    assert steps_for_tokens(301_500, mixture, lambda epoch: uneven if epoch == 3 else uneven[::-1]) == 301
+    with pytest.raises(cf.RecipeError, match=r"^tokens: 1,499, and the first step alone has 1,500\nhint: "):
+        steps_for_tokens(1_499, mixture, lambda _: uneven)
     asked = {"done": 10, "taken": 25.0, "step": 2.0, "mixture": mixture, "eval_steps": 20, "most": 10**6}
     # An evaluation takes 20 seconds, so that a step with its share of them takes 3.
     assert steps_for_seconds(25 + 20 + 90 * 3, **asked) == 100

@@ -203,7 +203,9 @@ class _Run:
         held = packed.splits.get("validation")
         mixture = budget.Mixture(per_epoch, packed.splits["train"].tokens, held.tokens if held else 0)
         whole = math.ceil(options.epochs * per_epoch)
-        steps = whole if self.tokens is None else min(whole, budget.steps_for_tokens(self.tokens, mixture))
+        steps = whole
+        if self.tokens is not None:
+            steps = min(whole, budget.steps_for_tokens(self.tokens, mixture, self._tokens_of(data)))
         checkpoint, plan = folder.last() if first else None, folder.plan()
         checkpoint, plan = _from_first([checkpoint, plan], arguments.world_size)
         nothing: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
@@ -268,6 +270,13 @@ class _Run:
         if "validation" not in packed.splits:
             return data, None
         return data, PackedDataset(packed.folder, split="validation", shuffle=False, **shared)
+
+    def _tokens_of(self, data: Any) -> Callable[[int], Any]:
+        """The tokens of each optimizer step of an epoch."""
+        import numpy as np
+
+        every = self.options.gradient_accumulation
+        return lambda epoch: np.add.reduceat(data.tokens_of(epoch), np.arange(0, len(data), every))
 
     def _check_vocabulary(self, network: Any, packed: Any) -> None:
         import numpy as np
