@@ -255,7 +255,7 @@ class _Run:
             trainer.state = TrainerState.load_from_json(str(path / "trainer_state.json"))
             watch.end()
         else:
-            with _stops_cleanly(watch):
+            with _stops_cleanly(watch), _fits(options):
                 trainer.train(resume_from_checkpoint=None if path is None else str(path))
         self.progress.finish(trainer.state.global_step, 0)
         return self._end(trainer, watch)
@@ -344,6 +344,22 @@ def _from_first(values: list[Any], ranks: int) -> list[Any]:
 
         broadcast_object_list(values)
     return values
+
+
+@contextmanager
+def _fits(options: Options) -> Iterator[None]:
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        passes = options.gradient_accumulation * options.micro_batch
+        same = f"micro_batch=1 and gradient_accumulation={passes} are the same step; or a smaller length"
+        rest = "load_in_4bit=true takes less" if not options.load_in_4bit else "a smaller model"
+        raise DataError(
+            f"the run does not fit into the device's memory: {str(error).strip().partition('. ')[0]}\n"
+            f"hint: {same if options.micro_batch > 1 else 'a smaller length'}; {rest}"
+        ) from error
 
 
 @contextmanager
