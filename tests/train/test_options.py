@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import chaffinch as cf
 from chaffinch.cli.train import _written
 from chaffinch.train.budget import Mixture, parse_tokens, steps_for_seconds, steps_for_tokens
 from chaffinch.train.options import Options, presets, resolve
+from chaffinch.train.run import _fits
 from chaffinch.train.trainer import rate
 
 # As the papers' pages of facts have them.
@@ -95,6 +97,12 @@ def test_a_preset_of_ones_own(tmp_path: Path) -> None:
     mine.write_text("a: [")
     with pytest.raises(cf.RecipeError, match=r"is not YAML.*\nhint: "):
         resolve(str(mine))
+
+
+def test_memory_that_is_too_small_is_told() -> None:
+    message = "memory: CUDA is full\nhint: micro_batch=1 and gradient_accumulation=8 .*; a smaller model"
+    with pytest.raises(cf.DataError, match=message), _fits(resolve("birbal")):
+        raise torch.OutOfMemoryError("CUDA is full. Tried to get 2 GiB.")
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
