@@ -61,6 +61,7 @@ def test_a_plan_does_nothing(built: Path, tmp_path: Path) -> None:
         (["--preset", "birbel"], 2, "error: no preset 'birbel'\nhint: did you mean birbal?"),
         (["--preset", "birbal", "--set", "lora_rnk=1"], 2, "hint: did you mean `lora_rank`?"),
         (["--preset", "birbal", "--tokens", "many"], 2, "error: tokens: 'many'\nhint: "),
+        (["--preset", "birbal", "--set", "lora_targets=q_proj"], 2, 'hint: birbal has lora_targets=["q_proj", '),
         (["--preset", "birbal"], 1, "holds no finished build\nhint: "),
     ],
 )
@@ -68,6 +69,14 @@ def test_errors_have_hints(arguments: list[str], code: int, said: str, tmp_path:
     done = run(tmp_path, *arguments)
     assert done.returncode == code
     assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_cannot_be_is_told(built: Path, model: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    done = run(built, "--preset", "birbal", "--model", model, "--out", tmp_path / "file" / "run", *SETTINGS)
+    assert done.returncode == 1
+    assert "\nhint: see that the path is right" in done.stderr
     assert "Traceback" not in done.stderr
 
 

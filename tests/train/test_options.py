@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 import chaffinch as cf
 from chaffinch.cli.train import _written
 from chaffinch.train.budget import Mixture, parse_tokens, steps_for_seconds, steps_for_tokens
 from chaffinch.train.options import Options, presets, resolve
+from chaffinch.train.run import _fits
 from chaffinch.train.trainer import rate
 
 # As the papers' pages of facts have them.
@@ -71,7 +74,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("vicuna.yaml", {}, "no preset 'vicuna.yaml'\nhint: there are birbal, flacuna"),
     ("birbal", {"mode": "both"}, "mode is 'both'\nhint: this preset has code or paper"),
     ("birbal", {"learning_rat": 1}, "unknown key `learning_rat`\nhint: did you mean `learning_rate`?"),
-    ("birbal", {"lora_rank": "many"}, "birbal: lora_rank: "),
+    ("birbal", {"lora_rank": "many"}, "birbal: lora_rank: .*: 'many'\nhint: birbal has lora_rank=128"),
     ("birbal", {"lora_rank": 0}, "birbal: lora_rank: "),
     ("birbal", {"eval_steps": 65}, "eval_steps 65: not every .*\nhint: a multiple of save_steps, 64"),
     ("birbal", {"warmup_steps": None}, "give warmup_steps or warmup_ratio"),
@@ -92,8 +95,14 @@ def test_a_preset_of_ones_own(tmp_path: Path) -> None:
     with pytest.raises(cf.RecipeError, match="a preset is a mapping"):
         resolve(str(mine))
     mine.write_text("a: [")
-    with pytest.raises(cf.RecipeError, match="is not YAML"):
+    with pytest.raises(cf.RecipeError, match=r"is not YAML.*\nhint: "):
         resolve(str(mine))
+
+
+def test_memory_that_is_too_small_is_told() -> None:
+    message = "memory: CUDA is full\nhint: micro_batch=1 and gradient_accumulation=8 .*; a smaller model"
+    with pytest.raises(cf.DataError, match=message), _fits(resolve("birbal")):
+        raise torch.OutOfMemoryError("CUDA is full. Tried to get 2 GiB.")
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
@@ -125,8 +134,13 @@ def test_others_are_no_tokens(text: str) -> None:
 
 def test_steps_of_a_budget() -> None:
     mixture = Mixture(steps=100, tokens=100_000, validation_tokens=30_000)
-    assert steps_for_tokens(1, mixture) == 1
-    assert steps_for_tokens(50_999, mixture) == 50
+    uneven = np.repeat([1500, 500], 50)
+    assert steps_for_tokens(1_500, mixture, lambda _: uneven) == 1
+    assert steps_for_tokens(76_499, mixture, lambda _: uneven) == 52
+    assert steps_for_tokens(100_000, mixture, lambda _: uneven) == 100
+    assert steps_for_tokens(301_500, mixture, lambda epoch: uneven if epoch == 3 else uneven[::-1]) == 301
+    with pytest.raises(cf.RecipeError, match=r"^tokens: 1,499, and the first step alone has 1,500\nhint: "):
+        steps_for_tokens(1_499, mixture, lambda _: uneven)
     asked = {"done": 10, "taken": 25.0, "step": 2.0, "mixture": mixture, "eval_steps": 20, "most": 10**6}
     # An evaluation takes 20 seconds, so that a step with its share of them takes 3.
     assert steps_for_seconds(25 + 20 + 90 * 3, **asked) == 100

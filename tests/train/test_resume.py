@@ -147,6 +147,9 @@ def test_other_options_are_another_run(undisturbed: Path, built: Path, model: st
         train(built, undisturbed, model, **SHORT, learning_rate=0.02)
     with pytest.raises(cf.DataError, match="tokens: None there, 1000 now"):
         train(built, undisturbed, model, **SHORT, tokens=1000)
+    # A run that failed before it had learned anything is none.
+    with pytest.raises(cf.RecipeError, match="nosuch"):
+        train(built, tmp_path / "run", model, lora_targets=["nosuch"])
     train(built, tmp_path / "run", model, epochs=0.1)
     first = (tmp_path / "run" / "options.json").stat().st_mtime_ns
     again = train(built, tmp_path / "run", model, epochs=0.1, seed=7, restart=True)

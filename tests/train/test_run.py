@@ -68,9 +68,12 @@ def test_ten_checkpoints_are_kept_and_the_best(built: Path, model: str, tmp_path
 
 def test_tokens_end_it_and_its_schedule(built: Path, model: str, tmp_path: Path) -> None:
     done = train(built, tmp_path / "run", model, tokens="6k")
-    start = done.log[0]
-    assert (done.reason, done.steps) == ("tokens", 6000 * start["steps_per_epoch"] // start["tokens_per_epoch"])
-    assert done.tokens <= 6000 * 1.05
+    assert done.reason == "tokens"
+    assert done.tokens <= 6000
+    more = train(built, tmp_path / "exact", model, tokens=done.tokens)
+    assert (more.steps, more.tokens) == (done.steps, done.tokens)
+    fewer = train(built, tmp_path / "fewer", model, tokens=done.tokens - 1)
+    assert fewer.steps == done.steps - 1
     rates = [line["learning_rate"] for line in steps(done.log) if line["kind"] == "step"]
     assert rates[-1] < 0.1 * max(rates)
     assert train(built, tmp_path / "more", model, tokens="1B", epochs=0.2).reason == "done"

@@ -52,4 +52,6 @@ def _tell(error: Exception) -> None:
     message = visible(str(error)) or type(error).__name__
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         message += "\nhint: free some space; `chaffinch build --cache DIR` keeps what is read elsewhere"
+    elif isinstance(error, OSError) and "hint: " not in message:
+        message += "\nhint: see that the path is right, and that it may be read or written"
     typer.echo(f"error: {message}", err=True)

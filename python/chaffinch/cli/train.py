@@ -108,6 +108,7 @@ def _tell_plan(said: dict[str, Any]) -> None:
         return
     split = said["splits"]["train"]
     left = ", ".join(f"{reason}: {rows:,}" for reason, rows in split["left"].items())
+    short = said["warmup"] >= said["steps"]
     share = said["trainable"] / said["parameters"]
     facts(
         [
@@ -115,6 +116,7 @@ def _tell_plan(said: dict[str, Any]) -> None:
             *([("left out", left)] if left else []),
             ("steps", f"{said['steps']:,}, an epoch has {said['steps_per_epoch']:,} of {said['rows_per_step']:,} rows"),
             *([("goes on", f"behind step {said['step']:,}")] if said["kind"] == "resume" else []),
+            *([("warm-up", f"{said['warmup']:,} steps: the run ends before the rate is whole")] if short else []),
             ("trained", f"{said['trainable']:,} of {said['parameters']:,} parameters ({share:.2%})"),
             ("device", f"{said['device']}{_idle(said['idle_gpus'])}"),
             ("self-test", f"documents are kept apart (difference {said['self_test']:.1e})"),

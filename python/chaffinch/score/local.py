@@ -82,7 +82,7 @@ def _commit(spec: Transformers) -> str:
         return Path(huggingface_hub.hf_hub_download(spec.model, "config.json", revision=spec.revision)).parent.name
     except (OSError, ValueError) as error:
         raise DataError(
-            f"score.answerer: no model {spec.model!r}: {str(error).splitlines()[0]}\n"
+            f"no model {spec.model!r}: {str(error).splitlines()[0]}\n"
             "hint: give a folder, or the name of a model of the hub that can be reached or was fetched before"
         ) from None
 

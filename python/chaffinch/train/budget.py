@@ -1,7 +1,11 @@
 """How many steps a run may take: the epochs of its mixture, or less where hours or tokens are fewer."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from chaffinch.errors import RecipeError
 
@@ -43,9 +47,24 @@ class Mixture:
     validation_tokens: int
 
 
-def steps_for_tokens(tokens: int, mixture: Mixture) -> int:
-    """The steps that take at most so many tokens, and at least one."""
-    return max(1, tokens * mixture.steps // mixture.tokens)
+def steps_for_tokens(tokens: int, mixture: Mixture, of_epoch: Callable[[int], npt.NDArray[np.int64]]) -> int:
+    """The steps that take at most so many tokens: steps differ in length, so those of the last epoch are counted.
+
+    Args:
+        tokens: the whole budget.
+        mixture: what one epoch takes.
+        of_epoch: the tokens of each step of an epoch.
+
+    Raises:
+        RecipeError: not even one step does.
+    """
+    epochs, left = divmod(tokens, mixture.tokens)
+    ends = np.cumsum(of_epoch(epochs))
+    steps = epochs * mixture.steps + int(np.searchsorted(ends, left, side="right"))
+    if not steps:
+        hint = "hint: more tokens, or fewer to a step: micro_batch, gradient_accumulation, length"
+        raise RecipeError(f"tokens: {tokens:,}, and the first step alone has {ends[0]:,}\n{hint}")
+    return steps
 
 
 def evaluation_seconds(step: float, mixture: Mixture) -> float:

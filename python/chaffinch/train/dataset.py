@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
@@ -81,17 +82,26 @@ class PackedDataset(IterableDataset[dict[str, torch.Tensor]]):
         """Steps of an epoch, for each rank the same."""
         return -(-self._packs // self.packs_per_step)
 
+    def tokens_of(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Tokens of each step of an epoch, of all ranks together."""
+        index = self._open()[2]
+        ends = np.append(index["start"].to_numpy()[1:], _end(index))
+        shared = (ends - index["start"].to_numpy()).astype(np.int64).reshape(self._packs, self.ranks).sum(axis=1)
+        return np.add.reduceat(shared[self._order(epoch)], np.arange(0, self._packs, self.packs_per_step))
+
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         epoch, step = self._start.tolist()
         worker = get_worker_info()
         first, every = (worker.id, worker.num_workers) if worker else (0, 1)
-        order = np.arange(self._packs)
-        if self._shuffle:
-            # The raw stream of a bit generator never changes, other than what numpy draws from it.
-            drawn = np.random.Philox(key=[self._seed, epoch]).random_raw(self._packs)
-            order = np.argsort(drawn, kind="stable")
+        order = self._order(epoch)
         for number in range(step + first, len(self), every):
             yield self._step(order[number * self.packs_per_step : (number + 1) * self.packs_per_step])
+
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        if not self._shuffle:
+            return np.arange(self._packs)
+        # The raw stream of a bit generator never changes, other than what numpy draws from it.
+        return np.argsort(np.random.Philox(key=[self._seed, epoch]).random_raw(self._packs), kind="stable")
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_maps": None}

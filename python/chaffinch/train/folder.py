@@ -81,11 +81,14 @@ class Folder:
                 for part in _SAME
                 for name, before, now in _differences(part, earlier.get(part), values[part])
             ]
-            if other:
+            if other and (self.checkpoints() or (self.path / ADAPTER).exists()):
                 raise DataError(
                     f"{self.path} holds a run of other options ({'; '.join(other)})\n"
                     "hint: the same options go on with it; --out DIR is another run; --restart throws it away"
                 )
+            if other:
+                # It left no step that could be lost: it failed, and what was wrong has been put right.
+                (self.path / PLAN).unlink(missing_ok=True)
         write_json(path, values)
 
     def checkpoints(self) -> dict[int, Path]:

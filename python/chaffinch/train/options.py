@@ -1,6 +1,7 @@
 """Every number of a training run, and the presets that are papers' own."""
 
 import difflib
+import json
 import math
 from collections.abc import Mapping
 from importlib import resources
@@ -133,7 +134,16 @@ def resolve(preset: str, overrides: Mapping[str, Any] | None = None) -> Options:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         lines = first["msg"].removeprefix("Value error, ").split("\n")
+        if len(lines) == 1 and first["loc"]:
+            key = str(first["loc"][0])
+            lines[0] += "" if first["type"] == "missing" else f": {first['input']!r}"
+            lines.append(f"hint: {_example(key)}")
         raise RecipeError("\n".join([": ".join(filter(None, [preset, where, lines[0]])), *lines[1:]])) from None
+
+
+def _example(key: str) -> str:
+    shown = {name: resolve(name).model_dump()[key] for name in presets()}
+    return ", ".join(f"{name} has {key}={json.dumps(value)}" for name, value in shown.items())
 
 
 def _read(preset: str) -> dict[str, Any]:
@@ -148,7 +158,8 @@ def _read(preset: str) -> dict[str, Any]:
     try:
         values = read_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        told = f"{path} is not YAML: {' '.join(str(error).split())}"
+        raise RecipeError(f"{told}\nhint: the presets {' and '.join(known)} show how") from None
     if not isinstance(values, dict) or not isinstance(values.get("modes", {}), dict):
         raise RecipeError(
             f"{path}: a preset is a mapping of keys, and its modes are mappings\nhint: {', '.join(known)} show how"

@@ -109,6 +109,8 @@ def packs_of(result: Result, options: Options, folder: Path, ranks: int, progres
     if "train" not in made or not made["train"].packs:
         left = ", ".join(f"{reason}: {rows:,}" for reason, rows in made["train"].left.items()) if made else ""
         hint = "hint: `--set length=...` for longer ones; only answers have labels, unless train_on=all"
+        if not left:
+            hint = "hint: look at its report for what removed them"
         raise DataError(f"{result.out} has no row to learn from ({left or 'it is empty'})\n{hint}")
     splits = {name: split for name, split in made.items() if split.packs}
     with atomic_path(folder / _KEY) as temporary:

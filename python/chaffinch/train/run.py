@@ -203,7 +203,9 @@ class _Run:
         held = packed.splits.get("validation")
         mixture = budget.Mixture(per_epoch, packed.splits["train"].tokens, held.tokens if held else 0)
         whole = math.ceil(options.epochs * per_epoch)
-        steps = whole if self.tokens is None else min(whole, budget.steps_for_tokens(self.tokens, mixture))
+        steps = whole
+        if self.tokens is not None:
+            steps = min(whole, budget.steps_for_tokens(self.tokens, mixture, self._tokens_of(data)))
         checkpoint, plan = folder.last() if first else None, folder.plan()
         checkpoint, plan = _from_first([checkpoint, plan], arguments.world_size)
         nothing: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
@@ -253,7 +255,7 @@ class _Run:
             trainer.state = TrainerState.load_from_json(str(path / "trainer_state.json"))
             watch.end()
         else:
-            with _stops_cleanly(watch):
+            with _stops_cleanly(watch), _fits(options):
                 trainer.train(resume_from_checkpoint=None if path is None else str(path))
         self.progress.finish(trainer.state.global_step, 0)
         return self._end(trainer, watch)
@@ -268,6 +270,13 @@ class _Run:
         if "validation" not in packed.splits:
             return data, None
         return data, PackedDataset(packed.folder, split="validation", shuffle=False, **shared)
+
+    def _tokens_of(self, data: Any) -> Callable[[int], Any]:
+        """The tokens of each optimizer step of an epoch."""
+        import numpy as np
+
+        every = self.options.gradient_accumulation
+        return lambda epoch: np.add.reduceat(data.tokens_of(epoch), np.arange(0, len(data), every))
 
     def _check_vocabulary(self, network: Any, packed: Any) -> None:
         import numpy as np
@@ -335,6 +344,22 @@ def _from_first(values: list[Any], ranks: int) -> list[Any]:
 
         broadcast_object_list(values)
     return values
+
+
+@contextmanager
+def _fits(options: Options) -> Iterator[None]:
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        passes = options.gradient_accumulation * options.micro_batch
+        same = f"micro_batch=1 and gradient_accumulation={passes} are the same step; or a smaller length"
+        rest = "load_in_4bit=true takes less" if not options.load_in_4bit else "a smaller model"
+        raise DataError(
+            f"the run does not fit into the device's memory: {str(error).strip().partition('. ')[0]}\n"
+            f"hint: {same if options.micro_batch > 1 else 'a smaller length'}; {rest}"
+        ) from error
 
 
 @contextmanager
