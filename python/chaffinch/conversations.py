@@ -73,7 +73,7 @@ def mend(turns: list[dict[str, str]]) -> list[dict[str, str]]:
 
     >>> said = [("assistant", "Hi!"), ("user", "a"), ("assistant", " "), ("user", "b"), ("assistant", "c")]
     >>> mend([{"role": role, "content": text} for role, text in said])
-    [{'role': 'user', 'content': 'a\\n\\nb'}, {'role': 'assistant', 'content': 'c'}]
+    [{'role': 'user', 'content': 'a\n\nb'}, {'role': 'assistant', 'content': 'c'}]
     """
     said = [turn for turn in turns if turn["content"].strip()]
     question = next((at for at, turn in enumerate(said) if turn["role"] == "user"), 0)
