@@ -113,7 +113,8 @@ def test_a_missing_folder_is_1_with_a_hint(tmp_path: Path, verb: str) -> None:
         (
             FileNotFoundError(2, "No such file or directory", "x\x1b[2J"),
             1,
-            "error: [Errno 2] No such file or directory: 'x\\x1b[2J'\n",
+            "error: [Errno 2] No such file or directory: 'x\\x1b[2J'\n"
+            "hint: see that the path is right, and that it may be read or written\n",
         ),
         (ValueError(f"text {ESCAPES}"), 1, "error: text ␛[31m␇⟨U+202E⟩⟨U+009B⟩2J\n"),
         (ValueError(), 1, "error: ValueError\n"),

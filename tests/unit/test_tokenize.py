@@ -196,7 +196,7 @@ def test_threads_change_nothing() -> None:
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     made = gpt2()
-    with pytest.raises(RecipeError, match=r"\{eos\}.*\nhint: name it"):
+    with pytest.raises(RecipeError, match=r"\{eos\}.*\nhint: give a folder with its tokenizer_config"):
         cf.tokenize([TALK], made, template="birbal")
     with pytest.raises(RecipeError, match="no chat_template"):
         cf.tokenize([TALK], made)
