@@ -18,17 +18,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from common import DATA, header
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors, trainers
+from common import DATA, byte_level_bpe, header
+from tokenizers import processors
 
 from chaffinch.synth import synthesise
 
 LENGTH = 8192
 BAR = 2 << 30
-WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 SCRIPT = """
 import json, sys, chaffinch as cf
 result = cf.build("flan-mini", data=sys.argv[1], out=sys.argv[2], set=json.loads(sys.argv[3]))
@@ -38,14 +34,8 @@ print(json.dumps(result.summary))
 
 def tokenizer(data: Path, folder: Path) -> None:
     """A tokenizer made of some of the rows' own text."""
-    made = Tokenizer(models.BPE(ignore_merges=True))
-    split = pre_tokenizers.Split(Regex(WORDS), "isolated")
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    made.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=32_000, initial_alphabet=alphabet, show_progress=False)
     files = sorted(path for path in data.rglob("*") if path.is_file())
-    made.train_from_iterator((path.read_bytes()[: 1 << 16].decode("utf-8", "replace") for path in files), trainer)
+    made = byte_level_bpe(path.read_bytes()[: 1 << 16].decode("utf-8", "replace") for path in files)
     made.add_special_tokens(["<s>", "</s>"])
     marks = [("<s>", made.token_to_id("<s>"))]
     made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=marks)

@@ -13,8 +13,7 @@ from typing import Any
 
 import datasets
 import numpy as np
-from common import header, report, timed
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+from common import byte_level_bpe, header, report, timed
 from transformers import PreTrainedTokenizerFast
 
 import chaffinch as cf
@@ -22,10 +21,6 @@ import chaffinch as cf
 REAL = Path(__file__).parents[2] / "shared" / "data"
 FILES = ["alpaca/random_9k.json.gz", "dolly/dolly_3k.json.gz"]
 SPECIALS = ["<|im_start|>", "<|im_end|>"]
-WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['role'] == 'assistant' %}"
     "{% generation %}{{ m['content'] }}<|im_end|>{% endgeneration %}{% else %}{{ m['content'] }}<|im_end|>{% endif %}"
@@ -46,13 +41,7 @@ def conversations(total: int) -> list[list[dict[str, str]]]:
 
 
 def trained(talks: list[list[dict[str, str]]]) -> PreTrainedTokenizerFast:
-    made = Tokenizer(models.BPE(ignore_merges=True))
-    split = pre_tokenizers.Split(Regex(WORDS), "isolated")
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    made.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=32_000, initial_alphabet=alphabet, show_progress=False)
-    made.train_from_iterator((turn["content"] for talk in talks[:12_000] for turn in talk), trainer)
+    made = byte_level_bpe(turn["content"] for talk in talks[:12_000] for turn in talk)
     made.add_special_tokens(SPECIALS)
     return PreTrainedTokenizerFast(tokenizer_object=made, chat_template=TEMPLATE, eos_token="<|im_end|>")
 

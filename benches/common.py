@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,11 @@ from typing import Any
 from chaffinch import _core
 
 DATA = Path(__file__).parent / "data"
+# How Llama 3 and its like cut text into words.
+WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 def header(name: str, peers: list[str], **facts: object) -> None:
@@ -24,6 +29,21 @@ def header(name: str, peers: list[str], **facts: object) -> None:
     versions = ", ".join(f"{peer} {version(peer)}" for peer in peers)
     print(f"# {name}\npython {platform.python_version()}, {versions}, chaffinch {' '.join(built)}")
     print(", ".join(f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}" for key, value in facts.items()))
+
+
+def byte_level_bpe(texts: Iterable[str]) -> Any:
+    """A `tokenizers.Tokenizer` of 32,000 tokens, made of these texts."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+    made = Tokenizer(models.BPE(ignore_merges=True))
+    split = pre_tokenizers.Split(Regex(WORDS), "isolated")
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    made.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=32_000, initial_alphabet=alphabet, show_progress=False)
+    )
+    return made
 
 
 def timed(work: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:

@@ -1,6 +1,6 @@
-"""The ledger: one line for every row that was read and is not in the mixture; what is in quarantine, counted."""
+"""The ledger: one line for every row that was read and is not in the mixture."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 
 from chaffinch.decisions import Decisions
 from chaffinch.order import lexsort
-from chaffinch.readers import Shard
 from chaffinch.store import ADDED, Rows
 
 BATCH = 131_072
@@ -108,13 +107,3 @@ def _batches(rows: Rows, stage: str, decisions: Decisions, schema: pa.Schema) ->
             ],
             schema=schema,
         )
-
-
-def quarantine_reasons(shards: list[Shard]) -> Mapping[str, int]:
-    """Rows in quarantine by reason, the most frequent first."""
-    counts: dict[str, int] = {}
-    for shard in shards:
-        if shard.quarantine is not None:
-            for reason in pa.ipc.open_file(pa.memory_map(str(shard.quarantine))).read_all()["reason"].to_pylist():
-                counts[reason] = counts.get(reason, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

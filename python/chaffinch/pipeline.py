@@ -194,6 +194,8 @@ class Run:
         order = sample.order(self.rows.table, self.alive, self.recipe.seed, threads=self.threads)
         share = self.recipe.validation_fraction
         self._splits, self.held_out = split.run(self.rows, order, share, self.flagged(), threads=self.threads)
+        if not self.recipe.format.pools:
+            return
         # Rows of the training split only, and none in which an evaluation item was found.
         train, found = self._splits["train"], self.contamination()
         contaminated = np.empty(0, np.uint32) if found is None else found["row"].to_numpy()

@@ -14,7 +14,6 @@ from chaffinch.recipe.clean import Turns
 from chaffinch.recipe.format import Template
 from chaffinch.stages import format as formatting
 
-BATCH = 16_384
 EMPTY = "empty turn"
 # What the codes of `_core.examine` say of a row.
 REFUSED = {1: "role without a pattern", 2: "turns out of order", 3: "no assistant turn"}
@@ -42,8 +41,8 @@ def run(
         parts.append(Decisions.because(EMPTY, talks[_empty(texts, talks, threads)]))
         talks = parts[0].kept(talks)
     if template is not None:
-        for start in range(0, len(talks), BATCH):
-            part = talks[start : start + BATCH]
+        for start in range(0, len(talks), formatting.BATCH):
+            part = talks[start : start + formatting.BATCH]
             codes = _codes(texts, part, template, handling == "merge", threads)
             parts += [Decisions.because(why, part[codes == code]) for code, why in REFUSED.items()]
     decisions = Decisions.join(parts)
