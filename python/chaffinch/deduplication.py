@@ -1,6 +1,6 @@
 """Removes the exact and near duplicates of one file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,7 @@ def deduplicate(
     table: pa.Table,
     *,
     exact: str | None = "case",
-    near: float | None = 0.8,
+    near: float | Mapping[str, float] | None = 0.8,
     on: Sequence[str] = (),
     ngram: int = 5,
     unit: str = "word",
@@ -56,7 +56,7 @@ def deduplicate(
     Args:
         table: any columns.
         exact: the normal form under which texts are equal; None: no such step.
-        near: the Jaccard similarity from which texts are alike; None: no such step.
+        near: the Jaccard similarity from which texts are alike, of all columns or each by name; None: no such step.
         on: the columns to compare, each by itself; default: a conversation, or instruction, input and response.
         ngram: as in `near_duplicates`.
         unit: as in `near_duplicates`.

@@ -74,6 +74,28 @@ def test_one_step_alone(rows: Path, out: Path) -> None:
     assert ids(out) == ["d"]
 
 
+def test_each_column_has_a_threshold_of_its_own(tmp_path: Path, out: Path) -> None:
+    rows = tmp_path / "alike.jsonl"
+    # Prompts 13 of 15 shingles alike, answers 12 of 14.
+    write_jsonl(
+        rows,
+        [
+            {"instruction": f"{SENTENCE} day", "output": SENTENCE},
+            {"instruction": f"{SENTENCE} week", "output": f"{SENTENCE[:-3]} a"},
+        ],
+    )
+    for near, stay in ((["0.86", "0.85"], 1), (["0.87", "0.85"], 2), (["0.86", "0.86"], 2)):
+        given = [
+            part
+            for name, one in zip(["instruction", "output"], near, strict=True)
+            for part in ("--on", name, "--near", one)
+        ]
+        result = run(rows, *given, "-o", out)
+        assert result.exit_code == 0, result.stderr
+        assert len(read(out)) == stay
+    assert run(rows, "--on", "output", "--near", "0.8", "--near", "0.9", "-o", out).exit_code == 2
+
+
 def test_an_exact_duplicate_of_a_near_one_points_to_the_row_that_stays(rows: Path, out: Path) -> None:
     gone = out.with_name("gone.jsonl")
     assert (

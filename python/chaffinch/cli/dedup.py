@@ -25,8 +25,11 @@ def dedup(
         typer.Option("--out", "-o", metavar="FILE", help="Where the rows go that stay; the suffix is the format."),
     ] = None,
     near: Annotated[
-        float | None,
-        typer.Option(metavar="SIMILARITY", help="Rows at least so alike (Jaccard) go; default 0.8 without --exact."),
+        list[float] | None,
+        typer.Option(
+            metavar="SIMILARITY",
+            help="Rows at least so alike (Jaccard) go; default 0.8 without --exact. One for all, or one for each --on.",
+        ),
     ] = None,
     exact: Annotated[
         str | None,
@@ -69,14 +72,14 @@ def dedup(
     if spans:
         _spans(file, on or [], threads, as_json)
         return
-    exact, near = _steps(exact, near)
+    exact, similarity = _steps(exact, near or [], on or [])
     if unit not in UNITS:
         raise typer.BadParameter(f"--unit is {unit}: there are {' and '.join(UNITS)}")
     if out is None:
         raise typer.BadParameter("give --out, or --spans")
     if save_index is not None and id_ is None:
         raise typer.BadParameter("--save-index needs --id")
-    if near is None and (against or save_index):
+    if similarity is None and (against or save_index):
         raise typer.BadParameter("--against and --save-index need --near")
 
     from chaffinch.cli.progress import shown_progress
@@ -94,7 +97,7 @@ def dedup(
         outcome = deduplicate(
             table,
             exact=exact,
-            near=near,
+            near=similarity,
             on=on or [],
             ngram=ngram,
             unit=unit,
@@ -118,14 +121,19 @@ def dedup(
     _tell(outcome.summary, out)
 
 
-def _steps(exact: str | None, near: float | None) -> tuple[str | None, float | None]:
-    if exact is None and near is None:
+def _steps(exact: str | None, near: list[float], on: list[str]) -> tuple[str | None, float | dict[str, float] | None]:
+    if exact is None and not near:
         return "case", 0.8
     if exact is not None and exact not in FORMS:
         raise typer.BadParameter(f"--exact is {exact}: there are {', '.join(FORMS)}")
-    if near is not None and not 0 < near <= 1:
-        raise typer.BadParameter(f"--near is {near}: a similarity is above 0 and at most 1")
-    return exact, near
+    for similarity in near:
+        if not 0 < similarity <= 1:
+            raise typer.BadParameter(f"--near is {similarity}: a similarity is above 0 and at most 1")
+    if len(near) < 2:
+        return exact, near[0] if near else None
+    if len(near) != len(on) or len(set(on)) < len(on):
+        raise typer.BadParameter(f"{len(near)} --near for {len(on)} --on: give one for all, or one for each column")
+    return exact, dict(zip(on, near, strict=True))
 
 
 def _tell(summary: dict[str, Any], out: Path) -> None:
