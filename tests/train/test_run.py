@@ -187,6 +187,7 @@ def test_refusals(built: Path, model: str, tmp_path: Path) -> None:
         train(built, tmp_path / "run", model, learning_rat=1)
     with pytest.raises(cf.RecipeError, match=r"length: 513, and .* has 512 positions\nhint: "):
         train(built, tmp_path / "long", model, length=513)
+    assert not (tmp_path / "long").exists()
     bare = shutil.copytree(model, tmp_path / "bare")
     for path in bare.glob("tokenizer*"):
         path.unlink()

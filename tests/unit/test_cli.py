@@ -18,8 +18,8 @@ from chaffinch.cli.progress import BarProgress, PlainProgress, shown_progress
 from chaffinch.errors import DataError, RecipeError
 from tests.unit.finished import bad_row, finished_build, kept_id, kept_row, removed_row
 
-VERBS = ["build", "plan", "why", "dedup", "diff", "recipes", "sources", "synth", "report"]
-CHAFFINCH = [sys.executable, "-c", "import chaffinch.cli; chaffinch.cli.main()"]
+VERBS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+CHAFFINCH = [sys.executable, "-m", "chaffinch"]
 ESCAPES = "\x1b[31m\x07\u202e\x9b2J"
 
 

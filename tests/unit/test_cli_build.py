@@ -145,12 +145,7 @@ def test_a_missing_data_folder_is_1(place: Path) -> None:
 
 def test_an_interrupted_build_says_so_and_looks_unfinished(place: Path) -> None:
     write_jsonl(place / "data" / "a" / "more.jsonl", alpaca_rows(200_000, seed=2))
-    command = [
-        sys.executable,
-        "-c",
-        "import chaffinch.cli; chaffinch.cli.main()",
-        *map(str, arguments("build", place)),
-    ]
+    command = [sys.executable, "-m", "chaffinch", *map(str, arguments("build", place))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not (place / "out" / ".chaffinch" / "staging").is_dir() and time.monotonic() < deadline:

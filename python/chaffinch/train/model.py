@@ -1,6 +1,8 @@
 """The model that is trained: a base, in four bits where asked for, and its adapter."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +48,41 @@ def check_options(options: Options) -> None:
         raise RecipeError(f"{what} needs bitsandbytes, which is not installed\n{HINT}")
 
 
+def check_length(options: Options) -> None:
+    """Refuses documents longer than the model's positions, before any is packed.
+
+    Raises:
+        DataError: there is no such model.
+        RecipeError: naming both lengths.
+    """
+    import transformers
+
+    with _loading(options.model):
+        config = transformers.AutoConfig.from_pretrained(
+            options.model, revision=options.revision, trust_remote_code=False
+        )
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if positions is not None and options.length > positions:
+        raise RecipeError(f"length: {options.length:,}, and {options.model} has {positions:,} positions\nhint: fewer")
+
+
+@contextmanager
+def _loading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(
+            f"{name} cannot be loaded: {first}\n"
+            "hint: it has to be a causal language model in transformers' own format, without code of its own"
+        ) from error
+
+
 def load_base(options: Options) -> Any:
     """The base model, frozen, on the device of this process. Code that comes with a model is never run.
 
     Raises:
         DataError: it cannot be loaded.
-        RecipeError: documents may be longer than the model's positions.
     """
     import torch
     import transformers
@@ -76,26 +107,18 @@ def load_base(options: Options) -> Any:
     bars.disable_progress_bar()
     try:
         # The adapter names its base as it was loaded: a folder from wherever it is looked for.
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            str(Path(options.model).resolve()) if Path(options.model).is_dir() else options.model,
-            revision=options.revision,
-            dtype=dtype,
-            attn_implementation=options.attention,
-            trust_remote_code=False,
-            **more,
-        )
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(
-            f"{options.model} cannot be loaded: {first}\n"
-            "hint: it has to be a causal language model in transformers' own format, without code of its own"
-        ) from error
+        with _loading(options.model):
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                str(Path(options.model).resolve()) if Path(options.model).is_dir() else options.model,
+                revision=options.revision,
+                dtype=dtype,
+                attn_implementation=options.attention,
+                trust_remote_code=False,
+                **more,
+            )
     finally:
         if shown:
             bars.enable_progress_bar()
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if positions is not None and options.length > positions:
-        raise RecipeError(f"length: {options.length:,}, and {options.model} has {positions:,} positions\nhint: fewer")
     model.config.use_cache = False
     return model.requires_grad_(False)
 

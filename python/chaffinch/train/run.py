@@ -18,7 +18,7 @@ from chaffinch.result import Result
 from chaffinch.store import hash_file
 from chaffinch.train import budget
 from chaffinch.train.folder import ADAPTER, CHECKPOINTS, MERGED, PACKS, REPORT, Folder
-from chaffinch.train.model import check_installed, check_options
+from chaffinch.train.model import check_installed, check_length, check_options
 from chaffinch.train.options import Options, resolve
 
 VERSIONS = ("torch", "transformers", "peft", "accelerate", "bitsandbytes")
@@ -112,6 +112,7 @@ def train(
     folder = Folder(Path(to) if to is not None else result.out / "train")
     if folder.path.resolve() == result.out.resolve():
         raise DataError(f"{folder.path} holds a mixture\nhint: give a folder of its own to a run")
+    check_length(resolved)
     arguments = arguments_of(resolved, folder.path)
     first = arguments.process_index == 0
     quiet = progress if progress is not None and first else NoProgress()
