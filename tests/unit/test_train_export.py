@@ -182,6 +182,7 @@ def test_the_merged_model_answers_as_the_adapter_does(tmp_path: Path) -> None:
     names = {path.name for path in folder.iterdir()}
     assert names == {"adapter", "merged", "log.jsonl", "options.json"}
     assert not [path for path in merged.iterdir() if path.suffix in {".bin", ".pt", ".py"}]
+    assert len({path.stat().st_mode for path in merged.iterdir()}) == 1
 
 
 def test_a_base_in_half_precision_stays_so(tmp_path: Path) -> None:

@@ -265,6 +265,10 @@ def merge(folder: Path) -> Path:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         card(folder, temporary, merged=True)
+        # safetensors makes files that their owner alone may read, and a model is for others, too.
+        mode = (temporary / "config.json").stat().st_mode
+        for path in temporary.glob("*.safetensors"):
+            path.chmod(mode)
         old = temporary_beside(place)
         if place.exists():
             place.rename(old)
