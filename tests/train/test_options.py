@@ -9,7 +9,7 @@ import torch
 
 import chaffinch as cf
 from chaffinch.cli.train import _written
-from chaffinch.train.budget import Mixture, parse_tokens, steps_for_seconds, steps_for_tokens
+from chaffinch.train.budget import Mixture, steps_for_seconds, steps_for_tokens
 from chaffinch.train.options import Options, presets, resolve
 from chaffinch.train.run import _fits
 from chaffinch.train.trainer import rate
@@ -117,19 +117,6 @@ def test_rates_are_transformers_own(schedule: str) -> None:
             assert rate(schedule, step, steps, warmup) == pytest.approx(scheduler.get_last_lr()[0], abs=1e-12)
             optimizer.step()
             scheduler.step()
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens"), [("50M", 50_000_000), ("1.5b", 1_500_000_000), ("200k", 200_000), (7, 7), ("1_000,000", 10**6)]
-)
-def test_tokens_are_read(text: str | int, tokens: int) -> None:
-    assert parse_tokens(text) == tokens
-
-
-@pytest.mark.parametrize("text", ["", "0", "50 Mi", "-3", "1e6", "many", "0.1"])
-def test_others_are_no_tokens(text: str) -> None:
-    with pytest.raises(cf.RecipeError, match="50M"):
-        parse_tokens(text)
 
 
 def test_steps_of_a_budget() -> None:

@@ -181,6 +181,9 @@ def test_refusals(built: Path, model: str, tmp_path: Path) -> None:
         train(built, built, model)
     with pytest.raises(cf.RecipeError, match="hours: 0\nhint: "):
         train(built, tmp_path / "run", model, hours=0)
+    for tokens in ("0", 0, "50 Mi", "1e6", "many"):
+        with pytest.raises(cf.RecipeError, match=r"^tokens: .*\nhint: --tokens 50M"):
+            train(built, tmp_path / "run", model, tokens=tokens)
     with pytest.raises(cf.RecipeError, match="transformers refuses the options"):
         train(built, tmp_path / "run", model, optimizer="adam_of_mine")
     with pytest.raises(cf.RecipeError, match="unknown key `learning_rat`"):

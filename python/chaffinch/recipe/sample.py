@@ -37,23 +37,31 @@ def _number(value: object) -> object:
     return value
 
 
-_AMOUNT = re.compile(r"(\d{1,3}(?:_\d{3})+|\d+)(?:\.(\d+))?([kMG]?)")
-_UNITS = {"": 0, "k": 3, "M": 6, "G": 9}
+_AMOUNT = re.compile(r"(\d{1,3}(?:_\d{3})+|\d+)(?:\.(\d+))?([kMBG]?)")
+_UNITS = {"": 0, "k": 3, "M": 6, "B": 9, "G": 9}
 
 
-def _amount(value: object) -> object:
+def amount(value: object) -> int:
+    """A number of tokens: `50M`, `1.5B`, `2k`, `1_000` or a whole number.
+
+    Raises:
+        ValueError: it is none of these.
+
+    >>> amount("1.5M")
+    1500000
+    """
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     found = _AMOUNT.fullmatch(value) if isinstance(value, str) and value.isascii() else None
     if found is None or len(found[1]) > 18:
-        raise ValueError(f"{value!r} is no number of tokens; write 50M, 1.5G, 2k, 1_000 or 1000")
+        raise ValueError(f"{value!r} is no number of tokens; write 50M, 1.5B, 2k, 1_000 or 1000")
     digits, zeros = (found[2] or "").rstrip("0"), _UNITS[found[3]]
     if len(digits) > zeros:
         raise ValueError(f"{value!r} is no whole number of tokens")
-    return int(found[1]) * 10**zeros + int(digits.ljust(zeros, "0") or 0)
+    return int(found[1]) * int(10**zeros) + int(digits.ljust(zeros, "0") or 0)
 
 
-Amount = Annotated[int, BeforeValidator(_amount), Field(lt=2**63)]
+Amount = Annotated[int, BeforeValidator(amount), Field(lt=2**63)]
 Count = Annotated[int, BeforeValidator(_whole)]
 Share = Annotated[float, BeforeValidator(_share)]
 # Told apart before they are read, so that one wrong number is reported once.

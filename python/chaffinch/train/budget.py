@@ -1,6 +1,5 @@
 """How many steps a run may take: the epochs of its mixture, or less where hours or tokens are fewer."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,27 +7,29 @@ import numpy as np
 import numpy.typing as npt
 
 from chaffinch.errors import RecipeError
+from chaffinch.recipe.sample import amount
 
 # The first steps are slow (kernels are chosen, memory is got); the next ones tell the speed.
 WARM, MEASURED = 3, 10
 # An evaluated token costs about a third of a trained one: the way back is two thirds of the work.
 FORWARD = 1 / 3
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 
 
-def parse_tokens(text: str | int) -> int:
-    """`50M`, `1.5B`, `200k` or a number.
+def parse_tokens(given: int | str) -> int:
+    """A number of tokens as recipes write it, at least one.
 
     Raises:
-        RecipeError: it is none of these, or none at all.
+        RecipeError: it is none.
 
     >>> parse_tokens("50M")
     50000000
     """
-    found = re.fullmatch(r"([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([kmb]?)", str(text).strip().lower())
-    tokens = round(float(re.sub("[_,]", "", found[1])) * _UNITS[found[2]]) if found else 0
+    try:
+        tokens = amount(given)
+    except ValueError as error:
+        raise RecipeError(f"tokens: {error}\nhint: --tokens 50M") from None
     if tokens < 1:
-        raise RecipeError(f"tokens: {text!r}\nhint: a number of tokens, as 50M or 50_000_000")
+        raise RecipeError("tokens: 0 leave nothing to learn from\nhint: --tokens 50M")
     return tokens
 
 
