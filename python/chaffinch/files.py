@@ -63,6 +63,35 @@ def read_table(path: str | Path) -> pa.Table:
         return _read_delimited(path, text, suffix) if suffix in DELIMITED else _read_json(path, text, suffix)
 
 
+def read_tables(paths: Sequence[Path]) -> tuple[pa.Table, dict[str, int]]:
+    """The rows of several files, one after the other; a column that only some have is null in the others.
+
+    Args:
+        paths: as `read_table` takes them, at least one.
+
+    Returns:
+        The table, and the rows of each file by its name; by its path where two have one name.
+
+    Raises:
+        DataError: as `read_table`, or one is given twice, or a column is of another type in one of them.
+        OSError: one cannot be read.
+    """
+    twice = [path for at, path in enumerate(paths) if path.resolve() in {other.resolve() for other in paths[:at]}]
+    if twice:
+        raise DataError(f"{twice[0]} is given twice\nhint: each file once")
+    names = [path.name for path in paths]
+    if len({*names}) < len(names):
+        names = [str(path) for path in paths]
+    tables = [read_table(path) for path in paths]
+    rows = {name: len(table) for name, table in zip(names, tables, strict=True)}
+    if len(tables) == 1:
+        return tables[0], rows
+    try:
+        return pa.concat_tables(tables, promote_options="permissive"), rows
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{', '.join(names)} have other columns: {error}\nhint: take them one by one") from None
+
+
 def _without_views(table: pa.Table) -> pa.Table:
     for index, field in enumerate(table.schema):
         if pa.types.is_string_view(field.type):

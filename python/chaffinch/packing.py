@@ -1,7 +1,7 @@
-"""Packs the documents of one file, or of a build, for a trainer."""
+"""Packs the documents of files, or of a build, for a trainer."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def pack_file(
     *,
     trainer: str = "trl",
     seed: int = 0,
-    name: str = "rows",
+    files: Mapping[str, int],
     tokenised: tuple[int, pa.Table] | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -87,7 +87,7 @@ def pack_file(
         spec: how to pack.
         trainer: `trl`, `llama-factory` or `torch`.
         seed: shuffles the packs.
-        name: of the rows, the first part of their row_ids `NAME/0`, `NAME/1`, ...
+        files: the rows' files, one after the other, and how many rows each has; row_ids are `NAME/0`, `NAME/1`, ...
         tokenised: the rows that were tokenised, and those without a document: row and reason.
         threads: default all cores.
         progress: told how far it is.
@@ -125,10 +125,10 @@ def pack_file(
         finish(trainer, folder, written)
 
         def names(some: npt.NDArray[Any]) -> tuple[pa.Array, npt.NDArray[Any]]:
-            return _ids(name, row[some]), part[some]
+            return _ids(files, row[some])[0], part[some]
 
         write_places(output.staging / PACKS, [("train", packs, names)])
-        _write_ledger(output.staging / LEDGER, removed, name)
+        _write_ledger(output.staging / LEDGER, removed, files)
         values = {
             "stages": stages,
             "trainer": trainer,
@@ -173,16 +173,24 @@ def _stage(stage: str, rows_in: int, removed: dict[str, int]) -> dict[str, Any]:
     return {"stage": stage, "rows_in": rows_in, "rows_out": rows_in - sum(removed.values()), "removed": removed}
 
 
-def _ids(name: str, rows: npt.NDArray[Any]) -> pa.Array:
-    return pa.array([f"{name}/{row}" for row in rows.tolist()], pa.string())
+def _ids(files: Mapping[str, int], rows: npt.NDArray[Any]) -> tuple[pa.Array, pa.Array]:
+    """The row_ids of rows, and the file of each."""
+    starts = np.cumsum([0, *files.values()])
+    file = np.searchsorted(starts, rows, "right") - 1
+    of_row = pa.array(list(files), pa.string()).take(pa.array(file))
+    places = zip(of_row.to_pylist(), (rows - starts[file]).tolist(), strict=True)
+    return pa.array([f"{name}/{row}" for name, row in places], pa.string()), of_row
 
 
-def _write_ledger(path: Path, removed: Iterable[tuple[str, npt.NDArray[Any], list[str]]], name: str) -> None:
+def _write_ledger(
+    path: Path, removed: Iterable[tuple[str, npt.NDArray[Any], list[str]]], files: Mapping[str, int]
+) -> None:
     parts = []
     for stage, rows, reasons in removed:
+        row_ids, of_row = _ids(files, rows)
         columns = {
-            "row_id": _ids(name, rows),
-            "source": pa.repeat(name, len(rows)),
+            "row_id": row_ids,
+            "source": of_row,
             "stage": pa.repeat(stage, len(rows)),
             "reason": pa.array(reasons, pa.string()),
         }

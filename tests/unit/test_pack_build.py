@@ -165,6 +165,32 @@ def test_a_file_of_text_is_tokenised_and_packed(data: Path, tmp_path: Path) -> N
     assert not places
 
 
+def test_several_files_are_packed_as_one(data: Path, tmp_path: Path) -> None:
+    lines = (data / "rows.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "a.jsonl").write_text("".join(lines[:20]))
+    (tmp_path / "more" / "b.jsonl").write_text("".join(lines[20:]))
+    options = ["--tokenizer", tmp_path / "tokenizer", "--template", "alpaca", "--length", 150]
+    assert run("pack", data / "rows.jsonl", *options, "-o", tmp_path / "one").returncode == 0
+    parts = [tmp_path / "a.jsonl", tmp_path / "more" / "b.jsonl"]
+    assert run("pack", *parts, *options, "-o", tmp_path / "two").returncode == 0
+    assert packed(tmp_path / "one", "train") == packed(tmp_path / "two", "train")
+    for name in ("packs.parquet", "ledger.parquet"):
+        one, two = (pq.read_table(tmp_path / out / name)["row_id"].to_pylist() for out in ("one", "two"))
+        at = [int(row_id.removeprefix("rows.jsonl/")) for row_id in one]
+        assert two == [f"a.jsonl/{row}" if row < 20 else f"b.jsonl/{row - 20}" for row in at]
+    twice = run("pack", parts[0], tmp_path / "more" / ".." / "a.jsonl", *options, "-o", tmp_path / "three")
+    assert "is given twice\nhint: " in twice.stderr
+    write_jsonl(tmp_path / "more" / "a.jsonl", [{"input_ids": [1, 2], "labels": [1, 2]}])
+    write_jsonl(tmp_path / "b.jsonl", [{"input_ids": "x", "labels": [1, 2]}])
+    tokens = ["pack", tmp_path / "more" / "a.jsonl", "--length", 64, "-o", tmp_path / "four"]
+    assert "have other columns: " in run(*tokens, tmp_path / "b.jsonl").stderr
+    write_jsonl(tmp_path / "a.jsonl", [{"input_ids": [3, 4, 5], "labels": [3, 4, 5]}])
+    assert run(*tokens, tmp_path / "a.jsonl").returncode == 0
+    ids = pq.read_table(tmp_path / "four" / "packs.parquet")["row_id"].to_pylist()
+    assert sorted(ids) == sorted([f"{tmp_path}/more/a.jsonl/0", f"{tmp_path}/a.jsonl/0"])
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [

@@ -79,6 +79,7 @@ EXAMPLES: dict[Callable[..., None], list[str]] = {
     ],
     pack: [
         "chaffinch pack rows.jsonl --tokenizer tokenizer/ --template alpaca --length 8192 -o packed/",
+        "chaffinch pack out/data/train-*.parquet --tokenizer tokenizer/ --length 8192 -o packed/",
         "chaffinch pack tokens.parquet --length 8192 --format torch --ranks 8 -o packed/",
     ],
     recipes: [

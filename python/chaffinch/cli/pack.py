@@ -13,12 +13,12 @@ FORMATS = ("trl", "llama-factory", "torch")
 
 
 def pack(
-    file: Annotated[
-        Path,
+    files: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="FILE",
+            metavar="FILE...",
             help="Rows with input_ids and labels, or rows of text and --tokenizer: .jsonl, .json, .csv, .tsv, .parquet "
-            "or .arrow; text also as .gz or .zst.",
+            "or .arrow; text also as .gz or .zst. Several are one, in this order.",
             show_default=False,
         ),
     ],
@@ -48,7 +48,7 @@ def pack(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Packs the documents of a file for a trainer, each once and whole."""
+    """Packs the documents of files for a trainer, each once and whole."""
     if form not in FORMATS:
         raise typer.BadParameter(f"--format is {form}: there are {', '.join(FORMATS)}")
     if too_long not in TOO_LONG:
@@ -58,17 +58,17 @@ def pack(
 
     from chaffinch.cli.progress import shown_progress
     from chaffinch.cli.screen import print_json
-    from chaffinch.files import read_table
+    from chaffinch.files import read_tables
     from chaffinch.packing import pack_file
     from chaffinch.recipe.pack import Pack
 
     spec = Pack.model_validate({"length": length, "strategy": strategy, "ranks": ranks, "pad_to_multiple_of": multiple})
-    table, rows, dropped = read_table(file), None, None
+    table, rows_of = read_tables(files)
+    dropped = None
     if tokenizer is not None:
         from chaffinch.stages.tokenize import tokenize
 
         options: dict[str, Any] = {"template": template, "max_length": length, "too_long": too_long}
-        rows = len(table)
         table, dropped = tokenize(table, tokenizer, threads=threads, **options)
     with shown_progress() as progress:
         values = pack_file(
@@ -77,13 +77,13 @@ def pack(
             spec,
             trainer=form,
             seed=seed,
-            name=file.name,
-            tokenised=None if rows is None or dropped is None else (rows, dropped),
+            files=rows_of,
+            tokenised=None if dropped is None else (sum(rows_of.values()), dropped),
             threads=threads,
             progress=progress,
         )
     if as_json:
-        print_json({"file": str(file), "out": str(out), **values})
+        print_json({"files": [str(file) for file in files], "out": str(out), **values})
         return
     _tell(values, out)
 
