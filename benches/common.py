@@ -26,8 +26,8 @@ def header(name: str, peers: list[str], **facts: object) -> None:
     built = _core.build_info()
     if built[1] != "release":
         sys.exit(f"{name}: this is a {built[1]} build\nhint: maturin develop --release")
-    versions = ", ".join(f"{peer} {version(peer)}" for peer in peers)
-    print(f"# {name}\npython {platform.python_version()}, {versions}, chaffinch {' '.join(built)}")
+    versions = [f"python {platform.python_version()}", *(f"{peer} {version(peer)}" for peer in peers)]
+    print(f"# {name}\n{', '.join(versions)}, chaffinch {' '.join(built)}")
     print(", ".join(f"{key} {value:,}" if isinstance(value, int) else f"{key} {value}" for key, value in facts.items()))
 
 
