@@ -1,25 +1,26 @@
 """tokenize: rows to ids and labels against `datasets.map` with the fast tokenizer in two processes.
 
-Rows are real instructions, repeated to 200,000. Two peers: the batched function that a careful user writes
-(a format string, the tokenizer with offsets, the mask from the offsets) and `apply_chat_template` with its mask.
+Rows are real instructions, no two alike: those of `quickstart`'s sources, in the order of their hashes; behind the
+last the first ones come again. Two peers: the batched function that a careful user writes (a format string, the
+tokenizer with offsets, the mask from the offsets) and `apply_chat_template` with its mask.
 """
 
 import argparse
-import gzip
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
 from common import byte_level_bpe, header, report, timed
 from transformers import PreTrainedTokenizerFast
 
 import chaffinch as cf
+from chaffinch.readers import read_source
+from chaffinch.recipe.load import load_recipe
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
-FILES = ["alpaca/random_9k.json.gz", "dolly/dolly_3k.json.gz"]
 SPECIALS = ["<|im_start|>", "<|im_end|>"]
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['role'] == 'assistant' %}"
@@ -28,16 +29,21 @@ TEMPLATE = (
 )
 
 
-def conversations(total: int) -> list[list[dict[str, str]]]:
-    found = []
-    for file in FILES:
-        for row in json.loads(gzip.decompress((REAL / file).read_bytes())):
-            asked = "\n\n".join(
-                text for text in (row["instruction"], row.get("input") or row.get("context") or "") if text.strip()
-            )
-            answer = row.get("output") or row.get("response") or ""
-            found.append([{"role": "user", "content": asked}, {"role": "assistant", "content": answer}])
-    return [found[at % len(found)] for at in range(total)]
+def conversations(cache: Path) -> list[list[dict[str, str]]]:
+    """The different rows of one turn."""
+    found = {}
+    for source in load_recipe("quickstart", {}).sources:
+        for shard in read_source(source, REAL, cache):
+            table = pa.ipc.open_file(pa.memory_map(str(shard.path))).read_all()
+            columns = (table[name].to_pylist() for name in ("content_hash", "instruction", "input", "references"))
+            for content_hash, instruction, text, references in zip(*columns, strict=True):
+                if references:
+                    asked = "\n\n".join(part for part in (instruction, text) if part.strip())
+                    found[content_hash] = [
+                        {"role": "user", "content": asked},
+                        {"role": "assistant", "content": references[0]},
+                    ]
+    return [found[content_hash] for content_hash in sorted(found)]
 
 
 def trained(talks: list[list[dict[str, str]]]) -> PreTrainedTokenizerFast:
@@ -74,13 +80,16 @@ def main() -> None:
     arguments.add_argument("--rows", type=int, default=200_000)
     arguments.add_argument("--repeats", type=int, default=2)
     asked = arguments.parse_args()
-    talks = conversations(asked.rows)
+    with tempfile.TemporaryDirectory() as cache:
+        different = conversations(Path(cache))
+    talks = [different[at % len(different)] for at in range(asked.rows)]
     tokenizer = trained(talks)
     data = datasets.Dataset.from_dict({"messages": talks})
     datasets.disable_caching()
     datasets.disable_progress_bars()
     peers = ["datasets", "tokenizers", "transformers"]
-    header("tokenize", peers, rows=asked.rows, bytes=sum(len(t["content"]) for talk in talks for t in talk))
+    size = sum(len(turn["content"].encode()) for talk in talks for turn in talk)
+    header("tokenize", peers, rows=asked.rows, different=len(different), bytes=size)
     with tempfile.TemporaryDirectory() as folder:
 
         def mapped(work: Any, rows: datasets.Dataset) -> datasets.Dataset:

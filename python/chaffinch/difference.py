@@ -96,30 +96,35 @@ def summary(rows: pa.Table) -> dict[str, Any]:
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """The keys whose values differ, dotted as `--set` takes them: list items by `name`, else by number."""
-    first, second = dict(_flat(before)), dict(_flat(after))
-    keys = sorted({*first, *second})
-    return [
-        Change(key, first.get(key), second.get(key)) for key in keys if _written(first, key) != _written(second, key)
-    ]
+    """The keys whose values differ, dotted as `--set` takes them: list items by `name`, else by number.
+
+    Of what only one of them has, a source or a stage, it is one change and not one for each key below it.
+    """
+    return sorted(_changes(before, after, ""), key=lambda change: change.key)
 
 
-def _written(values: Mapping[str, Any], key: str) -> str | None:
+def _changes(before: Any, after: Any, key: str) -> Iterator[Change]:
+    first, second = _items(before), _items(after)
+    if first and second:
+        for name in {**first, **second}:
+            yield from _changes(first.get(name), second.get(name), f"{key}.{name}" if key else name)
+    elif _written(before) != _written(after):
+        yield Change(key, before, after)
+
+
+def _written(value: Any) -> str:
     # As JSON, because 1, 1.0 and true are equal in Python and not in a recipe.
-    return json.dumps(values[key], sort_keys=True) if key in values else None
+    return json.dumps(value, sort_keys=True)
 
 
-def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    items: list[tuple[str, Any]] = []
+def _items(value: Any) -> dict[str, Any]:
+    """What lies below a key, by name; nothing where the value is one."""
     if isinstance(value, Mapping):
-        items = [(str(name), below) for name, below in value.items()]
-    elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+        return {str(name): below for name, below in value.items()}
+    if isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
         named = all(isinstance(item, Mapping) and item.get("name") is not None for item in value)
-        items = [(str(item["name"] if named else number), item) for number, item in enumerate(value)]
-    if not items:
-        yield key, value
-    for name, below in items:
-        yield from _flat(below, f"{key}.{name}" if key else name)
+        return {str(item["name"] if named else number): item for number, item in enumerate(value)}
+    return {}
 
 
 def _rows(folder: Folder) -> Any:

@@ -60,7 +60,7 @@ def test_a_plan_does_nothing(built: Path, tmp_path: Path) -> None:
     [
         (["--preset", "birbel"], 2, "error: no preset 'birbel'\nhint: did you mean birbal?"),
         (["--preset", "birbal", "--set", "lora_rnk=1"], 2, "hint: did you mean `lora_rank`?"),
-        (["--preset", "birbal", "--tokens", "many"], 2, "error: tokens: 'many'\nhint: "),
+        (["--preset", "birbal", "--tokens", "many"], 2, "error: tokens: 'many' is no number of tokens; "),
         (["--preset", "birbal", "--set", "lora_targets=q_proj"], 2, 'hint: birbal has lora_targets=["q_proj", '),
         (["--preset", "birbal"], 1, "holds no finished build\nhint: "),
     ],

@@ -54,6 +54,14 @@ def test_delimited_text_stays_as_it_is(folder: Path, suffix: str) -> None:
     assert read_table(folder / f"out{suffix}").to_pylist() == [{"prompt": "a 007", "n": "1.50"}]
 
 
+def test_sets_are_named_with_commas_between_too(folder: Path) -> None:
+    odd = folder / "a,b.jsonl"
+    odd.write_text((folder / "items.jsonl").read_text())
+    more = ("--data", folder, "-o", folder / "out.jsonl")
+    both = told(folder / "rows.jsonl", "--against", f"gsm8k,{folder / 'items.jsonl'}", "--against", odd, *more)
+    assert [one["name"] for one in both["sets"]] == ["gsm8k/test", str(folder / "items.jsonl"), str(odd)]
+
+
 def test_flagged_rows_stay(folder: Path) -> None:
     told(folder / "rows.jsonl", "--against", "gsm8k", "--data", folder, "--flag", "-o", folder / "out.parquet")
     flags = read_table(folder / "out.parquet").select(["evaluation_set", "evaluation_item", "coverage"]).to_pylist()

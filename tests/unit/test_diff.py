@@ -75,20 +75,22 @@ def test_recipe_keys_are_dotted_and_named_items_go_by_name() -> None:
         "sources": [{"name": "lima", "optional": False}, {"name": "p3", "files": ["a", "b"]}],
         "clean": [{"min_words": 1}],
         "mode": None,
+        "bucket": {"missing": "remove", "edges": [0, 1]},
     }
     after = {
         "seed": 1,
-        "sources": [{"name": "p3", "files": ["a"]}, {"name": "lima", "optional": True}],
+        "sources": [{"name": "p3", "files": ["a"]}, {"name": "lima", "optional": True}, {"name": "quac", "task": None}],
         "clean": [{"min_words": 2}, {"max_words": 9}],
         "extra": {},
     }
     assert changes(before, after) == [
+        Change("bucket", {"missing": "remove", "edges": [0, 1]}, None),
         Change("clean.0.min_words", 1, 2),
-        Change("clean.1.max_words", None, 9),
+        Change("clean.1", None, {"max_words": 9}),
         Change("extra", None, {}),
-        Change("mode", None, None),
         Change("sources.lima.optional", False, True),
         Change("sources.p3.files", ["a", "b"], ["a"]),
+        Change("sources.quac", None, {"name": "quac", "task": None}),
     ]
 
 

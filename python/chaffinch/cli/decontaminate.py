@@ -21,7 +21,7 @@ def decontaminate(
         list[str] | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="An evaluation set by name, as in gsm8k or gsm8k/train, or a file of items; may be repeated.",
+            help="Evaluation sets by name, as in gsm8k or gsm8k/train,mmlu, or a file of items; may be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -67,6 +67,7 @@ def decontaminate(
         raise typer.BadParameter("give FILE, --against and --out (or --self-test), or --list")
     if out is not None:
         check_suffix(out)
+    against = [name for given in against for name in ([given] if Path(given).exists() else given.split(","))]
     try:
         spec = Decontaminate(
             against=[Against(name=name, question=question) for name in against],

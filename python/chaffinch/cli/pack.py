@@ -65,12 +65,14 @@ def pack(
     spec = Pack.model_validate({"length": length, "strategy": strategy, "ranks": ranks, "pad_to_multiple_of": multiple})
     table, rows_of = read_tables(files)
     dropped = None
-    if tokenizer is not None:
-        from chaffinch.stages.tokenize import tokenize
-
-        options: dict[str, Any] = {"template": template, "max_length": length, "too_long": too_long}
-        table, dropped = tokenize(table, tokenizer, threads=threads, **options)
     with shown_progress() as progress:
+        if tokenizer is not None:
+            from chaffinch.stages.tokenize import tokenize
+
+            options: dict[str, Any] = {"template": template, "max_length": length, "too_long": too_long}
+            progress.start("tokenize", len(table), "rows")
+            table, dropped = tokenize(table, tokenizer, threads=threads, progress=progress.advance, **options)
+            progress.finish(len(table), len(dropped))
         values = pack_file(
             table,
             out,

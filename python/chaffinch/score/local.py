@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from chaffinch.errors import DataError, RecipeError
+from chaffinch.quiet import quietly
 from chaffinch.readers.hashes import file_hashes
 from chaffinch.recipe.score import Transformers
 from chaffinch.score.protocol import Batch, Ending, before, identity
@@ -115,9 +116,6 @@ class LocalModel:
             )
         # Code that comes with a model is never run: that is the default, said aloud.
         where: dict[str, Any] = {"revision": commit, "trust_remote_code": False}
-        bars = transformers.utils.logging
-        shown = bars.is_progress_bar_enabled()
-        bars.disable_progress_bar()
         part = "tokenizer"
         base = _base_of(spec)
         model = tokenizer = spec.model
@@ -130,22 +128,20 @@ class LocalModel:
             if not Path(model).is_dir():
                 where["revision"] = _commit(base)
         try:
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer, padding_side="left", **where)
-            part = "model"
-            self._model = transformers.AutoModelForCausalLM.from_pretrained(
-                model, device_map=device, **options, **where
-            ).eval()
-            if base is not None:
-                self._model.load_adapter(spec.model)
+            with quietly():
+                self._tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer, padding_side="left", **where)
+                part = "model"
+                self._model = transformers.AutoModelForCausalLM.from_pretrained(
+                    model, device_map=device, **options, **where
+                ).eval()
+                if base is not None:
+                    self._model.load_adapter(spec.model)
         except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             hint = "its tokenizer has to lie beside it, as the tokenizer's own save_pretrained writes it"
             if part == "model":
                 hint = "it has to be a causal language model in transformers' own format, without code of its own"
             raise DataError(f"score.answerer: {spec.model} cannot be loaded: {part}: {first}\nhint: {hint}") from error
-        finally:
-            if shown:
-                bars.enable_progress_bar()
         ends = self._model.generation_config.eos_token_id or self._tokenizer.eos_token_id
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token_id = ends[0] if isinstance(ends, list) else ends or 0

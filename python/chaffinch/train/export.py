@@ -17,6 +17,7 @@ from chaffinch.cache import atomic_path, temporary_beside
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.evaluation.standing import Mixture
 from chaffinch.output import MANIFEST, PACKS
+from chaffinch.quiet import quietly
 from chaffinch.report.folder import Folder
 from chaffinch.report.lengths import count_words
 from chaffinch.report.numbers import duration
@@ -219,6 +220,7 @@ def _training(folder: Path, options: Mapping[str, Any]) -> list[str]:
     return ["## Training", _table(["", ""], facts), "Every setting:", _table(["setting", "value"], flat(options))]
 
 
+@quietly()
 def merge(folder: Path) -> Path:
     """Writes `merged/`: the base model with the adapter added to its weights, in its own dtype, and the tokenizer.
 

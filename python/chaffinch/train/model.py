@@ -1,12 +1,12 @@
 """The model that is trained: a base, in four bits where asked for, and its adapter."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from chaffinch.errors import DataError, RecipeError
+from chaffinch.quiet import quietly
 from chaffinch.train.options import Options
 
 HINT = "hint: pip install 'chaffinch[train]' brings all that training needs"
@@ -23,6 +23,9 @@ def check_installed() -> None:
     for name in ("torch", "transformers", "accelerate", "peft"):
         if importlib.util.find_spec(name) is None:
             raise RecipeError(f"training needs {name}, which is not installed\n{HINT}")
+    with quietly():
+        # It brings bitsandbytes, which has a notice for every machine without a GPU.
+        import peft  # noqa: F401
 
 
 def check_options(options: Options) -> None:
@@ -102,23 +105,17 @@ def load_base(options: Options) -> Any:
             bnb_4bit_use_double_quant=options.double_quantisation,
             bnb_4bit_compute_dtype=dtype,
         )
-    bars = transformers.utils.logging
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    try:
-        # The adapter names its base as it was loaded: a folder from wherever it is looked for.
-        with _loading(options.model):
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                str(Path(options.model).resolve()) if Path(options.model).is_dir() else options.model,
-                revision=options.revision,
-                dtype=dtype,
-                attn_implementation=options.attention,
-                trust_remote_code=False,
-                **more,
-            )
-    finally:
-        if shown:
-            bars.enable_progress_bar()
+    # The adapter names its base as it was loaded: a folder from wherever it is looked for.
+    name = str(Path(options.model).resolve()) if Path(options.model).is_dir() else options.model
+    with _loading(options.model), quietly():
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            name,
+            revision=options.revision,
+            dtype=dtype,
+            attn_implementation=options.attention,
+            trust_remote_code=False,
+            **more,
+        )
     model.config.use_cache = False
     return model.requires_grad_(False)
 
@@ -148,9 +145,7 @@ def with_adapter(model: Any, options: Options) -> Any:
         task_type="CAUSAL_LM",
         revision=options.revision,
     )
-    with warnings.catch_warnings():
-        # peft asks transformers by a name that transformers is about to drop.
-        warnings.simplefilter("ignore", FutureWarning)
+    with quietly():
         adapted = peft.get_peft_model(model, spec)
     for weights in adapted.parameters():
         if weights.requires_grad:
