@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, FixedSizeBinaryArray, ListArray, PrimitiveArray, StringViewArray,
-    StructArray,
+    Array, ArrayRef, ArrowPrimitiveType, FixedSizeBinaryArray, LargeStringArray, ListArray, PrimitiveArray,
+    StringArray, StringViewArray, StructArray,
 };
 use arrow_schema::{ArrowError, DataType};
 use chaffinch_core::Error;
@@ -14,73 +14,53 @@ use chaffinch_core::text::{Conversations, Texts, Turn};
 use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 use rayon::prelude::*;
 
+use crate::chunks::{Chunks, Rows};
 use crate::error::Result;
 
-/// Row number -> chunk. A table of 1,613 mapped files has as many chunks, so a plain search per row would cost more than the row.
-pub(crate) struct Chunks<A> {
-    arrays: Vec<A>,
-    starts: Vec<usize>,
-    first_chunk_of_block: Vec<u32>,
+/// Text as it lies in any of Arrow's forms.
+enum TextArray {
+    Small(StringArray),
+    Large(LargeStringArray),
+    View(StringViewArray),
 }
 
-const BLOCK_BITS: u32 = 12;
-
-impl<A: Array> Chunks<A> {
-    pub(crate) fn new(arrays: Vec<A>) -> Self {
-        let arrays: Vec<A> = arrays.into_iter().filter(|array| !array.is_empty()).collect();
-        let mut starts = Vec::with_capacity(arrays.len() + 1);
-        let mut rows = 0;
-        for array in &arrays {
-            starts.push(rows);
-            rows += array.len();
+impl Rows for TextArray {
+    fn rows(&self) -> usize {
+        match self {
+            Self::Small(array) => array.len(),
+            Self::Large(array) => array.len(),
+            Self::View(array) => array.len(),
         }
-        starts.push(rows);
-        let mut first_chunk_of_block = Vec::with_capacity((rows >> BLOCK_BITS) + 1);
-        let mut chunk = 0u32;
-        for block in 0..=rows >> BLOCK_BITS {
-            while starts.get(chunk as usize + 1).is_some_and(|&end| end <= block << BLOCK_BITS) {
-                chunk += 1;
-            }
-            first_chunk_of_block.push(chunk);
-        }
-        Self { arrays, starts, first_chunk_of_block }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.starts.last().copied().unwrap_or(0)
-    }
-
-    pub(crate) fn locate(&self, row: usize) -> (&A, usize) {
-        let mut chunk = self.first_chunk_of_block[row >> BLOCK_BITS] as usize;
-        while row >= self.starts[chunk + 1] {
-            chunk += 1;
-        }
-        (&self.arrays[chunk], row - self.starts[chunk])
     }
 }
 
-const SLICE: usize = 1 << 16;
+impl TextArray {
+    fn new(array: &ArrayRef) -> Result<Self> {
+        Ok(match array.data_type() {
+            DataType::Utf8 => Self::Small(array.as_string().clone()),
+            DataType::LargeUtf8 => Self::Large(array.as_string().clone()),
+            _ => Self::View(arrow_cast::cast(array, &DataType::Utf8View)?.as_string_view().clone()),
+        })
+    }
+
+    fn get(&self, index: usize) -> Option<&str> {
+        match self {
+            Self::Small(array) => array.is_valid(index).then(|| array.value(index)),
+            Self::Large(array) => array.is_valid(index).then(|| array.value(index)),
+            Self::View(array) => array.is_valid(index).then(|| array.value(index)),
+        }
+    }
+}
 
 /// A column of text.
-pub(crate) struct TextColumn(Chunks<StringViewArray>);
+pub(crate) struct TextColumn(Chunks<TextArray>);
 
 impl TextColumn {
     /// Takes any Arrow text column (string, large, view or dictionary); the text itself is not copied.
     pub(crate) fn new(chunks: Vec<ArrayRef>) -> Result<Self> {
-        // In slices, so that one long chunk is brought into views by all cores.
-        let slices: Vec<ArrayRef> = chunks
-            .into_iter()
-            .flat_map(|chunk| {
-                let rows = chunk.len();
-                let step = if chunk.data_type() == &DataType::Utf8View { rows.max(1) } else { SLICE };
-                (0..rows).step_by(step).map(move |start| chunk.slice(start, step.min(rows - start)))
-            })
-            .collect();
-        let views = slices
-            .into_par_iter()
-            .map(|slice| Ok(arrow_cast::cast(&slice, &DataType::Utf8View)?.as_string_view().clone()))
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Self(Chunks::new(views)))
+        let arrays =
+            chunks.into_par_iter().map(|array| TextArray::new(&array)).collect::<Result<Vec<_>>>()?;
+        Ok(Self(Chunks::new(arrays)))
     }
 
     /// From an argument of a Python call.
@@ -91,7 +71,7 @@ impl TextColumn {
     /// The text of `row`, `None` where it is null.
     pub(crate) fn text(&self, row: usize) -> Option<&str> {
         let (array, index) = self.0.locate(row);
-        array.is_valid(index).then(|| array.value(index))
+        array.get(index)
     }
 }
 

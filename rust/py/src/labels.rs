@@ -9,7 +9,7 @@ use arrow_buffer::ArrowNativeType;
 use arrow_schema::DataType;
 use chaffinch_core::factorize::{Encoder, Labels};
 
-use crate::columns::Chunks;
+use crate::chunks::Chunks;
 use crate::error::Result;
 
 /// A column of labels.

@@ -3,6 +3,7 @@
 mod answer;
 mod blocks;
 mod bucket;
+mod chunks;
 mod clean;
 mod columns;
 mod compact;

@@ -16,7 +16,8 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyChunkedArray, PyTable};
 use rayon::prelude::*;
 
-use crate::columns::{Chunks, HashColumn, TextColumn, check_rows, numbers, with_texts};
+use crate::chunks::Chunks;
+use crate::columns::{HashColumn, TextColumn, check_rows, numbers, with_texts};
 use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::{answer, door};

@@ -9,7 +9,8 @@ use chaffinch_core::text::Texts;
 use pyo3::prelude::*;
 use pyo3_arrow::PyTable;
 
-use crate::columns::{Chunks, TextColumn};
+use crate::chunks::Chunks;
+use crate::columns::TextColumn;
 use crate::door::Threads;
 use crate::error::{BorderError, Result};
 use crate::lists::{StrList, TextArgument};

@@ -81,8 +81,7 @@ pub fn exact_duplicates_by(
         .parts()
         .map(|positions| {
             let mut entries: Vec<(u128, u32)> = positions
-                .iter()
-                .map(|&at| (u128::from_le_bytes(hashes[at as usize]), exact.row(at as usize)))
+                .map(|at| (u128::from_le_bytes(hashes[at as usize]), exact.row(at as usize)))
                 .collect();
             entries.sort_unstable();
             let mut found = Vec::new();

@@ -25,9 +25,9 @@ pub fn occurrences(hashes: &dyn Hashes, control: &Control) -> Result<Vec<Occurre
     let mut found = partitions
         .parts()
         .map(|rows| {
-            let mut entries: Vec<(u64, u32)> = rows.iter().map(|&row| (shown(row as usize), row)).collect();
+            let mut entries: Vec<(u64, u32)> = rows.map(|row| (shown(row as usize), row)).collect();
             entries.sort_unstable();
-            control.advance(rows.len() as u64)?;
+            control.advance(entries.len() as u64)?;
             Ok(entries
                 .chunk_by(|left, right| left.0 == right.0)
                 .flat_map(|copies| {

@@ -6,39 +6,68 @@ use crate::{Error, Result};
 
 /// Rows a part should have on average.
 const ROWS_PER_PART: usize = 2048;
+/// Positions that are sorted at a time, by one thread and within its cache; more of them where that would make too many chunks.
+const ROWS_PER_CHUNK: usize = 1 << 18;
+const MOST_CHUNKS: usize = 256;
 
 /// Positions `0..length`, grouped by hash prefix.
 pub(super) struct Partitions {
+    chunks: Vec<Chunk>,
+    parts: usize,
+}
+
+/// The positions of a range, by part.
+struct Chunk {
     positions: Vec<u32>,
-    bounds: Vec<usize>,
+    /// Where each part begins, and where the last ends.
+    bounds: Vec<u32>,
 }
 
 impl Partitions {
     /// `prefix` gives a position's hash, of which the highest bits choose the part. 4 bytes a position.
     #[expect(clippy::cast_possible_truncation, reason = "at most 16 bits are left")]
-    pub(super) fn new(length: usize, prefix: impl Fn(usize) -> u64) -> Result<Self> {
+    pub(super) fn new(length: usize, prefix: impl Fn(usize) -> u64 + Sync) -> Result<Self> {
         let length_u32 = u32::try_from(length).map_err(|_| Error::TooManyRows { rows: length as u64 })?;
         let bits = (length / ROWS_PER_PART).next_power_of_two().trailing_zeros().clamp(1, 16);
         let part = |position: u32| (prefix(position as usize) >> (64 - bits)) as usize;
-        let mut bounds = vec![0usize; (1 << bits) + 1];
-        for position in 0..length_u32 {
-            bounds[part(position) + 1] += 1;
+        let parts = 1 << bits;
+        let size = ROWS_PER_CHUNK.max(length.div_ceil(MOST_CHUNKS));
+        let chunks = (0..length.div_ceil(size)).into_par_iter().map(|chunk| {
+            let start = (chunk * size) as u32;
+            Chunk::new(start..length_u32.min(start.saturating_add(size as u32)), parts, part)
+        });
+        Ok(Self { chunks: chunks.collect(), parts })
+    }
+
+    /// The parts in the order of their prefixes, positions ascending within each.
+    pub(super) fn parts(&self) -> impl IndexedParallelIterator<Item = impl Iterator<Item = u32>> {
+        (0..self.parts).into_par_iter().map(|part| {
+            self.chunks.iter().flat_map(move |chunk| {
+                let bounds = chunk.bounds[part] as usize..chunk.bounds[part + 1] as usize;
+                chunk.positions[bounds].iter().copied()
+            })
+        })
+    }
+}
+
+impl Chunk {
+    #[expect(clippy::cast_possible_truncation, reason = "a chunk has fewer positions than there are rows")]
+    fn new(positions: std::ops::Range<u32>, parts: usize, part: impl Fn(u32) -> usize) -> Self {
+        let part_of: Vec<u16> = positions.clone().map(|position| part(position) as u16).collect();
+        let mut bounds = vec![0u32; parts + 1];
+        for &part in &part_of {
+            bounds[usize::from(part) + 1] += 1;
         }
         for part in 1..bounds.len() {
             bounds[part] += bounds[part - 1];
         }
         let mut next = bounds.clone();
-        let mut positions = vec![0u32; length];
-        for position in 0..length_u32 {
-            let slot = &mut next[part(position)];
-            positions[*slot] = position;
+        let mut sorted = vec![0u32; part_of.len()];
+        for (position, &part) in positions.zip(&part_of) {
+            let slot = &mut next[usize::from(part)];
+            sorted[*slot as usize] = position;
             *slot += 1;
         }
-        Ok(Self { positions, bounds })
-    }
-
-    /// The parts in the order of their prefixes, positions ascending within each.
-    pub(super) fn parts(&self) -> impl IndexedParallelIterator<Item = &[u32]> {
-        self.bounds.par_windows(2).map(|bounds| &self.positions[bounds[0]..bounds[1]])
+        Self { positions: sorted, bounds }
     }
 }
