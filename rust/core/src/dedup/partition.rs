@@ -71,3 +71,24 @@ impl Chunk {
         Self { positions: sorted, bounds }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash;
+
+    #[test]
+    fn every_position_is_in_the_part_of_its_prefix_once_and_in_order() {
+        let prefix = |position: usize| hash::place(&hash::text(&position.to_string()), 0);
+        for length in [0, 1, ROWS_PER_CHUNK, 2 * ROWS_PER_CHUNK + 5] {
+            let partitions = Partitions::new(length, prefix).unwrap();
+            let parts: Vec<Vec<u32>> = partitions.parts().map(Iterator::collect).collect();
+            let bits = parts.len().trailing_zeros();
+            for (part, positions) in (0u64..).zip(&parts) {
+                assert!(positions.is_sorted_by(|left, right| left < right));
+                assert!(positions.iter().all(|&position| prefix(position as usize) >> (64 - bits) == part));
+            }
+            assert_eq!(parts.iter().map(Vec::len).sum::<usize>(), length);
+        }
+    }
+}
