@@ -105,7 +105,7 @@ def test_a_failed_answer_is_missing_counted_and_asked_another_time(tmp_path: Pat
     broken = {"t1 question 3", "t2 question 7"}
 
     def moody(body: dict[str, Any], times: int) -> Reply:
-        return (500, {}, {}) if own_input(body["prompt"]) in broken else echo(body, times)
+        return (500, {}, b"") if own_input(body["prompt"]) in broken else echo(body, times)
 
     with Server(moody).running() as server:
         values = asking(server, answerer={"attempts": 2}, sample={"rows": {"ni": 30}})

@@ -67,9 +67,11 @@ def test_busy_broken_and_cut_off_are_asked_again() -> None:
 
 
 def test_a_question_that_goes_on_failing_is_missing() -> None:
-    with Server(lambda body, _: (500, {}, {}) if body["prompt"] == "b" else completion("x")).running() as server:
+    with Server(
+        lambda body, _: (500, {}, b" out of\n memory ") if body["prompt"] == "b" else completion("x")
+    ).running() as server:
         answers, refused, failed, _ = collected(model(server, attempts=3).complete(["a", "b", "c"]))
-        assert (answers, refused, failed) == ({0: "x", 2: "x"}, {}, {1: "status 500, 3 times"})
+        assert (answers, refused, failed) == ({0: "x", 2: "x"}, {}, {1: "status 500 (out of memory), 3 times"})
         assert sum(one["prompt"] == "b" for one in server.asked) == 3
 
 

@@ -118,7 +118,8 @@ class ServedModel:
                 problem = f"{type(error).__name__} {error}".strip()
                 continue
             if response.status_code == BUSY or response.status_code >= 500:
-                problem = f"status {response.status_code}"
+                said = f" ({_said(response.text)})" if response.text.strip() else ""
+                problem = f"status {response.status_code}{said}"
                 after = response.headers.get("retry-after", "")
                 pause = max(pause, min(float(after), LONGEST_PAUSE)) if after.isdecimal() else pause
                 continue
