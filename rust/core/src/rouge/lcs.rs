@@ -5,14 +5,21 @@
 use crate::control::Pace;
 use crate::{Control, Result};
 
+/// More words of masks, or of rows that are traced, are not held: 32 MiB. Beyond, positions stand for masks and rows are computed twice.
+const MOST_WORDS: usize = 1 << 22;
+
 /// The left side as bits, and what of the table is kept.
-#[derive(Default)]
 pub(super) struct Lcs {
     /// For each number the bits of its positions, `blocks` words each; all zero but for those in `numbers`.
     masks: Vec<u64>,
     numbers: Vec<u32>,
     blocks: usize,
     left: usize,
+    /// Where masks would be too large: the positions by number, and for each number where its own are among them.
+    places: Vec<u32>,
+    spans: Vec<(u32, u32)>,
+    is_sparse: bool,
+    most_words: usize,
     /// Bit j of row i is 0 where the table grows at column j: where the common subsequence of i tokens of the right side and j + 1 of the left is
     /// longer than that with j.
     rows: Vec<u64>,
@@ -20,11 +27,32 @@ pub(super) struct Lcs {
     hits: Vec<u64>,
 }
 
+impl Default for Lcs {
+    fn default() -> Self {
+        Self {
+            masks: Vec::new(),
+            numbers: Vec::new(),
+            blocks: 0,
+            left: 0,
+            places: Vec::new(),
+            spans: Vec::new(),
+            is_sparse: false,
+            most_words: MOST_WORDS,
+            rows: Vec::new(),
+            hits: Vec::new(),
+        }
+    }
+}
+
 impl Lcs {
     /// Takes the left side, whose numbers are at most `most`.
     pub(super) fn prepare(&mut self, left: &[u32], most: usize) {
         for &number in &self.numbers {
-            self.masks[number as usize * self.blocks..][..self.blocks].fill(0);
+            if self.is_sparse {
+                self.spans[number as usize] = (0, 0);
+            } else {
+                self.masks[number as usize * self.blocks..][..self.blocks].fill(0);
+            }
         }
         self.numbers.clear();
         self.numbers.extend_from_slice(left);
@@ -33,11 +61,70 @@ impl Lcs {
         self.hits.clear();
         self.hits.resize(self.blocks, 0);
         let size = (most + 1) * self.blocks;
+        self.is_sparse = self.blocks > 1 && size > self.most_words;
+        if self.is_sparse {
+            self.place(most);
+            return;
+        }
         if self.masks.len() < size {
             self.masks.resize(size, 0);
         }
         for (at, &number) in left.iter().enumerate() {
             self.masks[number as usize * self.blocks + at / 64] |= 1 << (at % 64);
+        }
+    }
+
+    fn place(&mut self, most: usize) {
+        if self.spans.len() <= most {
+            self.spans.resize(most + 1, (0, 0));
+        }
+        let mut order: Vec<(u32, u32)> = self.numbers.iter().copied().zip(0..).collect();
+        order.sort_unstable();
+        self.places.clear();
+        self.places.extend(order.iter().map(|&(_, position)| position));
+        for (at, &(number, _)) in (0u32..).zip(&order) {
+            let span = &mut self.spans[number as usize];
+            *span = (if span.1 == 0 { at } else { span.0 }, at + 1);
+        }
+    }
+
+    /// The positions of a number; of a sparse left side.
+    fn positions(&self, number: u32) -> &[u32] {
+        let (start, end) = self.spans[number as usize];
+        &self.places[start as usize..end as usize]
+    }
+
+    /// Where a block's positions of a number are.
+    fn mask(&self, number: u32, block: usize) -> u64 {
+        if !self.is_sparse {
+            return self.masks[number as usize * self.blocks + block];
+        }
+        let positions = self.positions(number);
+        let start = positions.partition_point(|&position| (position as usize) < block * 64);
+        bits(&positions[start..], block).0
+    }
+
+    /// Makes of a row of the table the next one.
+    fn step(&self, number: u32, row: &mut [u64]) {
+        let mut carry = false;
+        if !self.is_sparse {
+            let masks = &self.masks[number as usize * self.blocks..][..self.blocks];
+            for (word, &mask) in row.iter_mut().zip(masks) {
+                *word = next(*word, mask, &mut carry);
+            }
+            return;
+        }
+        // Without a position and without a carry a block stays as it is.
+        let (mut rest, mut block) = (self.positions(number), 0);
+        while block < row.len() {
+            if !carry {
+                let Some(&position) = rest.first() else { return };
+                block = position as usize / 64;
+            }
+            let (mask, count) = bits(rest, block);
+            rest = &rest[count..];
+            row[block] = next(row[block], mask, &mut carry);
+            block += 1;
         }
     }
 
@@ -48,19 +135,18 @@ impl Lcs {
             let row = right.fold(u64::MAX, |row, number| next(row, self.masks[number as usize], &mut false));
             return Ok(grown(row, self.left).count_ones() as usize);
         }
-        self.rows.clear();
-        self.rows.resize(self.blocks, u64::MAX);
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.clear();
+        rows.resize(self.blocks, u64::MAX);
         let mut pace = Pace::new(control);
         for number in right.filter(|&number| number != 0) {
             pace.glance(self.blocks * 8)?;
-            let mut carry = false;
-            let masks = &self.masks[number as usize * self.blocks..][..self.blocks];
-            for (row, &mask) in self.rows.iter_mut().zip(masks) {
-                *row = next(*row, mask, &mut carry);
-            }
+            self.step(number, &mut rows);
         }
-        let rows = self.rows.iter().enumerate();
-        Ok(rows.map(|(block, &row)| grown(row, self.left - block * 64).count_ones() as usize).sum())
+        let grown = |(block, &row): (usize, &u64)| grown(row, self.left - block * 64).count_ones() as usize;
+        let length = rows.iter().enumerate().map(grown).sum();
+        self.rows = rows;
+        Ok(length)
     }
 
     /// Adds to [`Lcs::traced`] one longest common subsequence with `right`: the one that is met going back from the end of the table, past a token of
@@ -87,40 +173,64 @@ impl Lcs {
     }
 
     fn trace_blocks(&mut self, right: &[u32], control: &Control) -> Result<()> {
+        let width = self.blocks;
+        if width == 0 {
+            return Ok(());
+        }
+        // Rows that are too many are computed once to keep the first of each part, and again part by part, going back.
+        let every = if right.len() * width <= self.most_words { right.len() } else { right.len().isqrt() };
+        let every = every.max(1);
         let mut pace = Pace::new(control);
-        for (at, &number) in right.iter().enumerate() {
-            pace.glance(self.blocks * 8)?;
-            let mut carry = false;
-            for block in 0..self.blocks {
-                let above = if at == 0 { u64::MAX } else { self.rows[(at - 1) * self.blocks + block] };
-                let mask = self.masks[number as usize * self.blocks + block];
-                self.rows.push(next(above, mask, &mut carry));
+        let mut rows = std::mem::take(&mut self.rows);
+        let mut kept = vec![u64::MAX; width];
+        rows.clone_from(&kept);
+        for part in right.chunks(every).take((right.len().max(1) - 1) / every) {
+            for &number in part {
+                pace.glance(width * 8)?;
+                self.step(number, &mut rows);
             }
+            kept.extend_from_slice(&rows);
         }
         let mut column = self.left;
-        for (at, &number) in right.iter().enumerate().rev() {
-            // The nearest column to the left at which the tokens are equal, which is taken, or the table grows, which is left by its row.
-            let mut block = column / 64;
-            let mut below = (1 << (column % 64)) - 1;
-            loop {
-                if block < self.blocks {
-                    let mask = self.masks[number as usize * self.blocks + block];
-                    let stops = (mask | !self.rows[at * self.blocks + block]) & below;
-                    if let Some(bit) = stops.checked_ilog2() {
-                        let is_equal = mask >> bit & 1;
-                        self.hits[block] |= is_equal << bit;
-                        column = block * 64 + bit as usize + usize::from(is_equal == 0);
-                        break;
-                    }
-                }
-                if block == 0 {
+        for (part, first) in right.chunks(every).zip(kept.chunks(width)).rev() {
+            rows.clear();
+            rows.extend_from_slice(first);
+            for &number in part {
+                pace.glance(width * 8)?;
+                rows.extend_from_within(rows.len() - width..);
+                let last = rows.len() - width;
+                self.step(number, &mut rows[last..]);
+            }
+            for (&number, row) in part.iter().zip(rows[width..].chunks(width)).rev() {
+                let Some(left) = self.back(number, row, column) else {
+                    self.rows = rows;
                     return Ok(());
-                }
-                block -= 1;
-                below = u64::MAX;
+                };
+                column = left;
             }
         }
+        self.rows = rows;
         Ok(())
+    }
+
+    /// From a column of a row to that of the row above: the nearest to the left at which the tokens are equal, which is taken, or the table
+    /// grows, which is left by its row.
+    fn back(&mut self, number: u32, row: &[u64], column: usize) -> Option<usize> {
+        let mut block = column / 64;
+        let mut below = (1 << (column % 64)) - 1;
+        loop {
+            if block < self.blocks {
+                let mask = self.mask(number, block);
+                let stops = (mask | !row[block]) & below;
+                if let Some(bit) = stops.checked_ilog2() {
+                    let is_equal = mask >> bit & 1;
+                    self.hits[block] |= is_equal << bit;
+                    return Some(block * 64 + bit as usize + usize::from(is_equal == 0));
+                }
+            }
+            block = block.checked_sub(1)?;
+            below = u64::MAX;
+        }
     }
 
     /// The positions in the left side that any subsequence had, in order.
@@ -130,6 +240,12 @@ impl Lcs {
             rest.take_while(|&rest| rest != 0).map(move |rest| block * 64 + rest.trailing_zeros() as usize)
         })
     }
+}
+
+/// Of positions the bits of the first ones, which lie in `block`, and how many those are.
+fn bits(positions: &[u32], block: usize) -> (u64, usize) {
+    let here = positions.iter().take_while(|&&position| position as usize / 64 == block);
+    here.fold((0, 0), |(mask, count), &position| (mask | 1 << (position % 64), count + 1))
 }
 
 /// A block of the next row.
@@ -195,8 +311,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lengths_and_positions_are_those_of_the_table((left, right) in sides(), (before, _) in sides()) {
+        fn lengths_and_positions_are_those_of_the_table((left, right) in sides(), (before, _) in sides(), large in any::<bool>()) {
             let mut lcs = Lcs::default();
+            lcs.prepare(&before, 14);
+            if large {
+                lcs.most_words = 0;
+            }
             lcs.prepare(&before, 14);
             lcs.prepare(&left, 14);
             let (of_left, of_right) = (by_table(&left, &right, Tie::Left), by_table(&right, &left, Tie::Right));
