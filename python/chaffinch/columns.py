@@ -47,8 +47,11 @@ def to_texts(values: Any, name: str = "texts") -> pa.Table:
     values = _of_datasets(values)
     if isinstance(values, Mapping):
         columns = {str(key): to_arrow(column, f"{name}[{key!r}]") for key, column in values.items()}
+        if len(columns) < len(values):
+            raise ValueError(f"{name} has two columns of one name: {', '.join(map(repr, values))}\nhint: rename one")
     elif _is_table(values):
         table = pa.table(values)
+        check_names(table, name)
         columns = dict(zip(table.column_names, table.columns, strict=True))
     elif isinstance(values, list | tuple) and len(values) > 0 and _is_column(values[0]):
         columns = {str(at): to_arrow(column, f"{name}[{at}]") for at, column in enumerate(values)}
@@ -60,6 +63,25 @@ def to_texts(values: Any, name: str = "texts") -> pa.Table:
     if len(set(lengths.values())) > 1:
         raise ValueError(f"{name} has columns of different lengths: {lengths}")
     return pa.table({key: _text(column, key) for key, column in columns.items()})
+
+
+def check_names(table: Any, name: str) -> None:
+    """Refuses a table of which two columns have one name.
+
+    Raises:
+        ValueError: naming it.
+    """
+    twice = [one for at, one in enumerate(table.column_names) if one in table.column_names[:at]]
+    if twice:
+        raise ValueError(f"{name}: two columns are named {twice[0]!r}\nhint: rename one")
+
+
+def plain_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text of any form, a dictionary's too, as large strings: most of pyarrow's kernels know no views."""
+    if isinstance(column.type, pa.DictionaryType):
+        chunks = [chunk.dictionary.cast(pa.large_string()).take(chunk.indices) for chunk in column.chunks]
+        return pa.chunked_array(chunks, pa.large_string())
+    return column.cast(pa.large_string())
 
 
 def to_labels(values: Any, name: str) -> pa.Table:

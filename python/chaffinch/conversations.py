@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chaffinch.columns import to_arrow
+from chaffinch.columns import check_names, plain_text, to_arrow
 
 _SPEAKERS = ("user", "assistant")
 
@@ -43,6 +43,7 @@ def as_rows(rows: Any) -> pa.Table:
         length = len(given)
     else:
         table = pa.table(rows)
+        check_names(table, "rows")
         columns, length = {name: table[name] for name in table.column_names}, len(table)
     answers = columns.get("output", columns.get("response"))
     if "messages" not in columns and ("instruction" not in columns or answers is None):
@@ -90,8 +91,19 @@ def mend(turns: list[dict[str, str]]) -> list[dict[str, str]]:
 def _lists(answers: Any) -> Any:
     if answers is None:
         return None
-    column = to_arrow(answers, "output").cast(pa.large_string()).combine_chunks()
+    column = _plain(answers, "output").combine_chunks()
     return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), pc.fill_null(column, ""))
+
+
+def _plain(values: Any, name: str) -> pa.ChunkedArray:
+    column = to_arrow(values, name)
+    if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py():
+        hint = "fill in the texts that are missing, or leave the rows out"
+        raise ValueError(f"{name} holds NaN, which is no text\nhint: {hint}")
+    try:
+        return plain_text(column)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise ValueError(f"{name} is {column.type}, not text\nhint: give one text a row") from None
 
 
 def _typed(column: Any, name: str, kind: Any) -> Any:
@@ -102,6 +114,8 @@ def _typed(column: Any, name: str, kind: Any) -> Any:
                 for one in column
             ]
             return pa.chunked_array([pa.array(turns, kind)])
+        if pa.types.is_string_view(kind):
+            return _plain(column, name).cast(kind)
         return to_arrow(column, name).cast(kind)
     except UnicodeEncodeError as error:
         raise ValueError(

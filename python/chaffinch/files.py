@@ -53,9 +53,11 @@ def read_table(path: str | Path) -> pa.Table:
     if suffix in COLUMNAR:
         failed: list[Exception] = []
         try:
-            return _without_views(open_batches(path, suffix, (), failed).read_all())
+            table = open_batches(path, suffix, (), failed).read_all()
         except (pa.ArrowException, OSError) as error:
             raise damaged(path, failed[0] if failed else error) from None
+        _check_names(path, table.column_names)
+        return _without_views(table)
     with _errors(path), pa.input_stream(str(path), compression=packing) as stream:
         if packing:
             _check_size(path, packing)
@@ -306,14 +308,18 @@ class _Lines:
         return self._text.write(f"{row.removesuffix(self.END)}\n")
 
 
+def _check_names(path: Path, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}: two columns are named {twice[0]!r}\nhint: rename one")
+
+
 def _read_delimited(path: Path, text: io.TextIOBase, suffix: str) -> pa.Table:
     csv.field_size_limit(2**31 - 1)
     reader = csv.reader(text, strict=True, **_dialect(suffix))
     try:
         header = next(reader, [])
-        twice = sorted({name for name in header if header.count(name) > 1})
-        if twice:
-            raise DataError(f"{path}: two columns are named {twice[0]!r}\nhint: rename one")
+        _check_names(path, header)
         columns: list[list[str]] = [[] for _ in header]
         for cells in reader:
             if len(cells) != len(header):

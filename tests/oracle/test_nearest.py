@@ -4,6 +4,7 @@ import random
 import re
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from rank_bm25 import BM25Okapi
 
@@ -50,6 +51,14 @@ def test_groups_are_searched_alone() -> None:
         alone = cf.nearest([queries[row] for row in mine], [candidates[row] for row in rows], count=3).to_pylist()
         expected = [{**hit, "query": mine[hit["query"]], "candidate": rows[hit["candidate"]]} for hit in alone]
         assert [hit for hit in found if hit["query"] in mine] == expected
+
+
+def test_groups_come_in_any_form_of_text() -> None:
+    texts, labels = ["a b", "a c", "b c"], ["x", "y", "x"]
+    expected = cf.nearest(texts, texts, groups=(labels, labels))
+    views = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), pa.array(["x", "y"], pa.string_view()))
+    for form in (pa.array(labels, pa.string_view()), pa.array(labels).dictionary_encode(), views):
+        assert cf.nearest(texts, texts, groups=(form, labels)).equals(expected)
 
 
 def test_a_row_is_never_its_own_demonstration() -> None:

@@ -12,6 +12,7 @@ from rouge_score import rouge_scorer
 
 import chaffinch as cf
 from chaffinch.compat.rouge_score.rouge_scorer import RougeScorer
+from chaffinch.stages.score import measure
 
 TYPES = ["rouge1", "rouge2", "rouge3", "rouge9", "rougeL", "rougeLsum"]
 WORDS = (
@@ -242,6 +243,7 @@ def test_threads_change_nothing(threads: int) -> None:
         ((["a"], ["b"]), {"compat": "rouge==1.0.1", "stemmer": True}, "no stemmer"),
         ((["\ud800"], ["b"]), {}, "lone surrogate"),
         ((["a"], ["b"]), {"reduce": "min"}, "reduce is min"),
+        (([["a", "b"]], ["a"]), {}, "one text a row"),
     ],
 )
 def test_wrong_arguments_are_told(arguments, options, message) -> None:
@@ -250,8 +252,19 @@ def test_wrong_arguments_are_told(arguments, options, message) -> None:
 
 
 def test_nothing_to_compare_with_has_no_score() -> None:
-    found = cf.rouge(["a", "a", None], [[], None, ["a"]])["f1"].to_pylist()
-    assert found == [None, None, 0.0]
+    references = [[], None, ["a"], [None], [None, "b", None, "a"]]
+    nulls = pa.array(references, pa.list_(pa.string()))
+    for column in (
+        references,
+        nulls,
+        pa.chunked_array([nulls[:1], nulls[1:4], nulls[4:]]),
+        nulls.cast(pa.large_list(pa.string())),
+    ):
+        found = cf.rouge(["a", "a", None, "a", "a"], column)["f1"].to_pylist()
+        assert found == [None, None, 0.0, None, 1.0]
+    dictionary = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array(["a", None]))
+    assert cf.rouge(["a", "a"], dictionary)["f1"].to_pylist() == [1.0, None]
+    assert measure(["x", ""], [[None, "x"], [None]], ["generation", "exact_match"]).to_pylist()[1] is None
 
 
 class Words:

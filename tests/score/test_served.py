@@ -86,6 +86,33 @@ def test_no_text_is_no_answer(endpoint: str) -> None:
         assert (answers, refused, failed) == ({0: ""}, {}, {1: "the server gave no text"})
 
 
+@pytest.mark.parametrize("reason", ["content_filter", "error", "abort", {"odd": 1}])
+def test_what_a_filter_or_an_error_cut_off_is_no_answer(reason: object) -> None:
+    def cut(body: dict[str, Any], _: int) -> Reply:
+        ends = {"a": None, "b": "stop", "c": "length"}
+        return 200, {}, {"choices": [{"text": "x", "finish_reason": ends.get(body["prompt"], reason)}]}
+
+    with Server(cut).running() as server:
+        answers, refused, failed, _ = collected(model(server).complete(["a", "b", "c", "d"]))
+        assert (answers, refused, list(failed)) == ({0: "x", 1: "x", 2: "x"}, {}, [3])
+        assert failed[3].startswith("the server ended it with ")
+
+
+def test_what_a_server_counts_is_not_believed_without_end() -> None:
+    def boasting(body: dict[str, Any], _: int) -> Reply:
+        return (
+            200,
+            {},
+            {"choices": [{"text": "x"}], "usage": {"total_tokens": 10**400 if body["prompt"] == "a" else -5}},
+        )
+
+    with Server(boasting).running() as server:
+        found = list(model(server).complete(["a", "b"]))
+        assert sum(batch.tokens for batch in found) == 1 << 32
+    with Server(lambda *_: (200, {}, b"[" * 100_000)).running() as server, pytest.raises(DataError, match="hint: "):
+        collected(model(server).complete(["a"]))
+
+
 def test_a_body_that_cannot_be_unpacked_is_asked_for_again() -> None:
     def torn(_: dict[str, Any], times: int) -> Reply:
         return (200, {"Content-Encoding": "gzip"}, b"no gzip") if times == 1 else completion("x")

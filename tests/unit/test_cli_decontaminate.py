@@ -60,6 +60,10 @@ def test_sets_are_named_with_commas_between_too(folder: Path) -> None:
     more = ("--data", folder, "-o", folder / "out.jsonl")
     both = told(folder / "rows.jsonl", "--against", f"gsm8k,{folder / 'items.jsonl'}", "--against", odd, *more)
     assert [one["name"] for one in both["sets"]] == ["gsm8k/test", str(folder / "items.jsonl"), str(odd)]
+    once = told(folder / "rows.jsonl", "--against", "gsm8k,,gsm8k,", *more)
+    assert [one["name"] for one in once["sets"]] == ["gsm8k/test"]
+    unknown = run(folder / "rows.jsonl", "--against", "x" * 300 + ",gsm8k", *more)
+    assert (unknown.exit_code, "\nhint: " in unknown.stderr) == (1, True)
 
 
 def test_flagged_rows_stay(folder: Path) -> None:

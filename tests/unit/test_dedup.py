@@ -43,6 +43,14 @@ def test_empty_texts_are_no_duplicates():
 
 
 @pytest.mark.parametrize(
+    "columns", [pa.table([["x", "y"], ["a", "a"]], names=["c", "c"]), {1: ["x", "y"], "1": ["a", "a"]}]
+)
+def test_two_columns_of_one_name_are_refused(columns):
+    with pytest.raises(ValueError, match=r"one name|two columns are named 'c'\nhint: "):
+        found(columns)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"normal_form": "nfc"}, "normal_form is nfc"),

@@ -135,6 +135,13 @@ def test_a_lone_carriage_return_parts_no_rows(tmp_path: Path) -> None:
         write_table(table, tmp_path / "a.tsv")
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_two_columns_of_one_name_are_told(tmp_path: Path, suffix: str) -> None:
+    write_table(pa.table([["a"], ["b"]], names=["c", "c"]), tmp_path / f"a{suffix}")
+    with pytest.raises(DataError, match="two columns are named 'c'\nhint: "):
+        read_table(tmp_path / f"a{suffix}")
+
+
 def test_string_views_are_read_as_strings(tmp_path: Path) -> None:
     path = tmp_path / "a.arrow"
     write_table(pa.table({"n": [1, 2], "text": pa.array(["a", None], pa.string_view())}), path)

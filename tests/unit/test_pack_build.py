@@ -165,6 +165,18 @@ def test_a_file_of_text_is_tokenised_and_packed(data: Path, tmp_path: Path) -> N
     assert not places
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(["--length", 10**13], "--length"), (["--length", 63, "--format", "llama-factory"], "a multiple of 8")],
+)
+def test_lengths_that_cannot_be_are_told(options: list[Any], said: str, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "rows.jsonl", [{"input_ids": [1, 2], "labels": [1, 2]}])
+    done = run("pack", tmp_path / "rows.jsonl", *options, "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "pydantic" not in done.stderr
+
+
 def test_several_files_are_packed_as_one(data: Path, tmp_path: Path) -> None:
     lines = (data / "rows.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "more").mkdir()

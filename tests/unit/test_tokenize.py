@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -192,6 +193,33 @@ def test_threads_change_nothing() -> None:
     made, rows = gpt2(), [TALK[:2], TALK, TALK[2:]] * 700
     alone = cf.tokenize(rows, made, template="chatml", threads=1)
     assert alone.table.combine_chunks() == cf.tokenize(rows, made, template="chatml", threads=3).table.combine_chunks()
+
+
+def test_text_comes_in_any_form_and_is_text() -> None:
+    made, rows = gpt2(), {"instruction": ["say", "do", "say"], "output": ["a", "b", None]}
+    expected = cf.tokenize(pa.table(rows), made, template="alpaca", eos="</s>", bos="<s>")
+    for kind in (pa.string_view(), pa.dictionary(pa.int8(), pa.large_string()), pa.dictionary(pa.int32(), pa.string())):
+        table = pa.table({name: pa.array(column).cast(kind) for name, column in rows.items()})
+        assert cf.tokenize(table, made, template="alpaca", eos="</s>", bos="<s>").table == expected.table
+    nan = float("nan")
+    for bad, said in (
+        ({"instruction": ["a"], "input": [nan], "output": ["x"]}, "input holds NaN, which is no text"),
+        ({"instruction": ["a"], "output": [["p"]]}, "output is list<.*, not text"),
+        (pa.table([["a"], ["b"], ["c"]], names=["instruction", "output", "output"]), "two columns are named 'output'"),
+    ):
+        with pytest.raises(ValueError, match=rf"{said}.*\nhint: "):
+            cf.tokenize(pa.table(bad) if isinstance(bad, dict) else bad, made, template="alpaca", eos="</s>", bos="<s>")
+    records = [{"instruction": "a", "input": nan, "output": "x"}]
+    with pytest.raises(ValueError, match="NaN"):
+        cf.tokenize(records, made, template="alpaca", eos="</s>", bos="<s>")
+
+
+def test_a_turn_without_text_is_an_empty_one(tmp_path: Path) -> None:
+    folder = save(tmp_path, gpt2(), chat_template="{% for m in messages %}{{ m.role }}{{ m.content }}{% endfor %}")
+    turns = [{"role": "user", "content": None}, {"role": "assistant", "content": "b"}]
+    filled = [{**turn, "content": turn["content"] or ""} for turn in turns]
+    assert cf.tokenize([turns], folder).table == cf.tokenize([filled], folder).table
+    assert len(cf.tokenize([turns], folder).table) == 1
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:

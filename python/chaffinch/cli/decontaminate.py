@@ -67,7 +67,8 @@ def decontaminate(
         raise typer.BadParameter("give FILE, --against and --out (or --self-test), or --list")
     if out is not None:
         check_suffix(out)
-    against = [name for given in against for name in ([given] if Path(given).exists() else given.split(","))]
+    names = [name for given in against for name in ([given] if _is_file(given) else given.split(","))]
+    against = list(dict.fromkeys(name for name in names if name))
     try:
         spec = Decontaminate(
             against=[Against(name=name, question=question) for name in against],
@@ -96,6 +97,13 @@ def decontaminate(
         print_json(values)
     else:
         _tell(values)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:
+        return False
 
 
 def _tell(values: dict[str, Any]) -> None:

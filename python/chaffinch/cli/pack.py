@@ -56,13 +56,22 @@ def pack(
     if strategy not in STRATEGIES:
         raise typer.BadParameter(f"--strategy is {strategy}: there are {', '.join(STRATEGIES)}")
 
+    from pydantic import ValidationError
+
     from chaffinch.cli.progress import shown_progress
     from chaffinch.cli.screen import print_json
     from chaffinch.files import read_tables
     from chaffinch.packing import pack_file
     from chaffinch.recipe.pack import Pack
 
-    spec = Pack.model_validate({"length": length, "strategy": strategy, "ranks": ranks, "pad_to_multiple_of": multiple})
+    if form == "llama-factory" and length % 8:
+        raise typer.BadParameter(f"--length is {length}: LLaMA-Factory pads ids to a multiple of 8, and positions not")
+    try:
+        values = {"length": length, "strategy": strategy, "ranks": ranks, "pad_to_multiple_of": multiple}
+        spec = Pack.model_validate(values)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise typer.BadParameter(f"--{'-'.join(map(str, wrong['loc'])).replace('_', '-')}: {wrong['msg']}") from None
     table, rows_of = read_tables(files)
     dropped = None
     with shown_progress() as progress:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from typing import Any, Self
@@ -88,6 +89,10 @@ def _commit(spec: Transformers) -> str:
         ) from None
 
 
+# Prompts whose tokens are counted at a time.
+COUNTED = 256
+
+
 class LocalModel:
     """Answers greedily, in batches of prompts of like length.
 
@@ -169,7 +174,12 @@ class LocalModel:
 
     def lengths(self, prompts: Sequence[str]) -> list[int]:
         """The tokens of each prompt."""
-        return [len(ids) for ids in self._tokenizer(list(prompts), padding=False)["input_ids"]] if prompts else []
+        found: list[int] = []
+        # A few at a time: Python answers Ctrl-C between them, and their ids are not all in memory.
+        for start in range(0, len(prompts), COUNTED):
+            some = list(prompts[start : start + COUNTED])
+            found += [len(ids) for ids in self._tokenizer(some, padding=False)["input_ids"]]
+        return found
 
     def logits(self, prompt: str, words: Sequence[str]) -> list[float]:
         """The logit of each word's first token as the prompt's next one."""
@@ -185,7 +195,7 @@ class LocalModel:
         lengths = self.lengths(prompts)
         new = self._score.max_new_tokens
         too_long = {
-            at: f"the prompt has {length:,} tokens, and with {new} more than the model's {self._most:,}"
+            at: f"prompt and {new} new tokens are more than the model's {self._most:,}"
             for at, length in enumerate(lengths)
             if length + new > self._most
         }
@@ -199,16 +209,20 @@ class LocalModel:
             yield from self._answer(prompts, some)
 
     def _answer(self, prompts: Sequence[str], some: list[int]) -> Iterator[Batch]:
-        try:
-            yield self._generate(prompts, some)
-        except self._torch.OutOfMemoryError:
-            self._torch.cuda.empty_cache()
-            if len(some) == 1:
-                yield Batch(failed={some[0]: "it does not fit into the device's memory"})
-                return
-            half = len(some) // 2
-            yield from self._answer(prompts, some[:half])
-            yield from self._answer(prompts, some[half:])
+        batch = None
+        # What failed is held by its traceback, and so by an `except`: the halves are tried behind it.
+        with suppress(self._torch.OutOfMemoryError):
+            batch = self._generate(prompts, some)
+        if batch is not None:
+            yield batch
+            return
+        self._torch.cuda.empty_cache()
+        if len(some) == 1:
+            yield Batch(failed={some[0]: "it does not fit into the device's memory"})
+            return
+        half = len(some) // 2
+        yield from self._answer(prompts, some[:half])
+        yield from self._answer(prompts, some[half:])
 
     def _generate(self, prompts: Sequence[str], some: list[int]) -> Batch:
         asked = self._tokenizer([prompts[at] for at in some], padding=True, return_tensors="pt")

@@ -1,6 +1,7 @@
 """The score stage: answers, their scores, and how good a task's answers are."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from chaffinch.stages.score import EXACT_MATCH, measure, task_accuracy
 from chaffinch.store import Rows
 
 ANSWERER, MISSING = "answerer", "missing"
+# Reasons that are told one by one.
+MOST_REASONS = 8
 
 
 def run(
@@ -69,7 +72,7 @@ def run(
         ANSWERER: json.dumps(identity(spec, cache)),
         "asked": found.asked,
         "known": found.known,
-        MISSING: json.dumps(dict(found.missing.most_common())),
+        MISSING: json.dumps(_fewer(found.missing)),
         "tokens": found.tokens,
         "seconds": round(found.seconds, 3),
     }
@@ -90,6 +93,13 @@ def warnings(notes: Mapping[str, int | float | str]) -> list[str]:
     missing = ", ".join(f"{reason}: {count:,}" for reason, count in told[MISSING].items())
     gone = told["asked"] - told["answered"]
     return [f"{gone:,} of {told['asked']:,} rows have no answer ({missing})"] if gone else []
+
+
+def _fewer(missing: Counter[str]) -> dict[str, int]:
+    """The most frequent reasons, most first; a server may have one for each question."""
+    first = dict(missing.most_common(MOST_REASONS))
+    rest = missing.total() - sum(first.values())
+    return first | ({"other reasons": rest} if rest else {})
 
 
 def _lists(rows: Rows, at: pa.Array) -> pa.Array:

@@ -19,6 +19,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 HAND_OVER = 2.0
 
 BUSY = 429
+# What a server says of itself is counted, and is not to be believed without end.
+MOST_TOKENS = 1 << 32
+# How an answer ends; behind a filter, an error or an abort there is none. The last two are of Hugging Face's server.
+ENDS = (None, "stop", "length", "eos_token", "stop_sequence")
+
 # The question itself is refused: too long, say. Asked again it would be again.
 REFUSED = (400, 413, 422)
 
@@ -153,8 +158,11 @@ class ServedModel:
             tokens = (values.get("usage") or {}).get("total_tokens") or 0
             if text is None:
                 return _Outcome(failed="the server gave no text")
-            return _Outcome(answer=before(text, self._score.ends_at), tokens=int(tokens))
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+            if choice.get("finish_reason") not in ENDS:
+                return _Outcome(failed=f"the server ended it with {_said(str(choice['finish_reason']))}")
+            answer = before(text, self._score.ends_at)
+            return _Outcome(answer=answer, tokens=min(max(int(tokens), 0), MOST_TOKENS))
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError):
             raise DataError(
                 f"{self._url} answers with something else than a completion: {_said(response.text)}\n"
                 "hint: `address` of score.answerer has to lead to OpenAI's interface, up to `/v1`"

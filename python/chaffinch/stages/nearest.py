@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from chaffinch import _core
-from chaffinch.columns import to_arrow, to_numpy, to_texts
+from chaffinch.columns import plain_text, to_arrow, to_numpy, to_texts
 
 NONE = np.uint32(0xFFFF_FFFF)
 
@@ -61,9 +61,7 @@ def nearest(
 
 def _codes(asked: Any, there: Any) -> tuple[pa.Array, pa.Array]:
     of_queries, of_candidates = to_texts(asked, "groups").column(0), to_texts(there, "groups").column(0)
-    both = pa.chunked_array(
-        [*of_queries.cast(pa.string()).chunks, *of_candidates.cast(pa.string()).chunks], pa.string()
-    )
+    both = pa.chunked_array([*plain_text(of_queries).chunks, *plain_text(of_candidates).chunks], pa.large_string())
     codes = pa.array(_core.factorize(pa.table({"group": both}))[0])
     return codes.slice(0, len(of_queries)), codes.slice(len(of_queries))
 

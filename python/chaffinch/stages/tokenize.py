@@ -374,5 +374,6 @@ def _turns(texts: pa.Table, some: Numbers) -> list[Turns]:
             asked = "\n\n".join(text for text in (row["instruction"], row["input"]) if text.strip())
             answer = row["references"][0] if row["references"] else ""
             turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
-        found.append(turns)
+        # A call of a tool may come without a text.
+        found.append([{**turn, "content": turn["content"] or ""} for turn in turns])
     return found

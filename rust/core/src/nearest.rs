@@ -5,7 +5,7 @@
 //! where that is negative it is epsilon times the mean idf of all words (Robertson and Zaragoza 2009, section 3; the floor is the
 //! package's). Words are those of [`Between::Punctuation`].
 //!
-//! *Memory*: 16 bytes for each distinct word of each candidate of the groups at work, and 12 bytes a candidate for each thread.
+//! *Memory*: 24 bytes for each distinct word of each candidate of the groups at work, and 12 bytes a candidate for each thread.
 
 use rayon::prelude::*;
 
@@ -81,9 +81,8 @@ pub fn nearest(nearest: &Nearest<'_>, control: &Control) -> Result<Vec<Hit>> {
                 for &query in queries {
                     let text = nearest.queries.get(query as usize);
                     let except = nearest.except.map_or(u32::MAX, |except| except[query as usize]);
-                    search.find(query, &text, except, nearest.count, &mut hits);
-                    // Reading the query is the lesser part: every candidate with a word of it is looked at.
-                    pace.step(text.len() + 16 * index.candidates.len())?;
+                    search.find(query, &text, except, nearest.count, &mut pace, &mut hits)?;
+                    pace.step(text.len())?;
                 }
                 pace.flush()?;
                 Ok(hits)
@@ -192,17 +191,29 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn find(&mut self, query: u32, text: &str, except: u32, count: usize, hits: &mut Vec<Hit>) {
+    fn find(
+        &mut self,
+        query: u32,
+        text: &str,
+        except: u32,
+        count: usize,
+        pace: &mut Pace<'_>,
+        hits: &mut Vec<Hit>,
+    ) -> Result<()> {
         let (index, words) = (self.index, &mut self.words);
         words.clear();
         self.splitter.each_word(text, |_, word| words.extend(index.words.get(&word)));
         self.scores.fill(0.0);
         for &word in &self.words {
             let word = word as usize;
-            for &(place, weight) in &index.postings[index.starts[word]..index.starts[word + 1]] {
+            let postings = &index.postings[index.starts[word]..index.starts[word + 1]];
+            // Reading the query is the lesser part: every candidate with a word of it is looked at.
+            pace.glance(16 * postings.len())?;
+            for &(place, weight) in postings {
                 self.scores[place as usize] += weight;
             }
         }
+        pace.glance(16 * index.candidates.len())?;
         let scores = &self.scores;
         let better = |left: &u32, right: &u32| {
             let (left, right) = (*left as usize, *right as usize);
@@ -226,6 +237,7 @@ impl<'a> Search<'a> {
             candidate: index.candidates[place as usize],
             score: scores[place as usize],
         }));
+        Ok(())
     }
 }
 

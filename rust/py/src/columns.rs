@@ -39,7 +39,14 @@ impl TextArray {
         Ok(match array.data_type() {
             DataType::Utf8 => Self::Small(array.as_string().clone()),
             DataType::LargeUtf8 => Self::Large(array.as_string().clone()),
-            _ => Self::View(arrow_cast::cast(array, &DataType::Utf8View)?.as_string_view().clone()),
+            _ => {
+                let views = arrow_cast::cast(array, &DataType::Utf8View)?;
+                let views = views.as_string_view();
+                // A null among the values of a dictionary is lost by the cast.
+                let nulls = array.logical_nulls();
+                let (parts, buffers) = (views.views().clone(), views.data_buffers().to_vec());
+                Self::View(StringViewArray::try_new(parts, buffers, nulls)?)
+            }
         })
     }
 

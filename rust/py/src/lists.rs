@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use arrow_schema::ArrowError;
 use chaffinch_core::rouge::References;
 use chaffinch_core::text::Texts;
 use pyo3::prelude::*;
@@ -38,7 +39,11 @@ impl StrList {
         for of_row in values {
             if is_nested(&of_row) {
                 for one in of_row.cast_into::<PySequence>().ok()?.try_iter().ok()? {
-                    push(&mut texts, &one.ok()?)?;
+                    let one = one.ok()?;
+                    // None is no reference.
+                    if !one.is_none() {
+                        push(&mut texts, &one)?;
+                    }
                 }
             } else if !of_row.is_none() {
                 return None;
@@ -96,6 +101,11 @@ impl TextArgument {
     /// The column; it may be read without the GIL.
     pub(crate) fn read(self) -> Result<GivenTexts> {
         Ok(match self {
+            Self::List(list) if list.get().ends.is_some() => {
+                return Err(
+                    ArrowError::SchemaError("lists of texts where one text a row is asked".into()).into()
+                );
+            }
             Self::List(list) => GivenTexts::List(list),
             Self::Column(column) => GivenTexts::Column(TextColumn::from_python(column)?),
         })

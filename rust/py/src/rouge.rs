@@ -1,7 +1,8 @@
 //! Border of `chaffinch_core::rouge`.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, Float64Array, ListArray, UInt64Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, ListArray, UInt64Array};
+use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field};
 use chaffinch_core::Control;
 use chaffinch_core::rouge::{Measure, Pool, Reduce, References, Score, Scorer, rouge as score};
@@ -38,9 +39,29 @@ impl ReferenceColumn {
             return Ok(Self::One(TextColumn::new(chunks)?));
         }
         let kind = DataType::List(Field::new("item", DataType::Utf8View, true).into());
-        let lists = chunks.iter().map(|chunk| Ok(arrow_cast::cast(chunk, &kind)?.as_list::<i32>().clone()));
+        let lists =
+            chunks.iter().map(|chunk| without_nulls(arrow_cast::cast(chunk, &kind)?.as_list::<i32>()));
         Ok(Self::Many(Chunks::new(lists.collect::<Result<_>>()?)))
     }
+}
+
+/// The same lists without the nulls in them.
+fn without_nulls(lists: &ListArray) -> Result<ListArray> {
+    let Some(nulls) = lists.values().nulls().filter(|nulls| nulls.null_count() > 0) else {
+        return Ok(lists.clone());
+    };
+    let there = BooleanArray::new(nulls.inner().clone(), None);
+    let values = arrow_select::filter::filter(lists.values(), &there)?;
+    let before: Vec<i32> = std::iter::once(0)
+        .chain(nulls.iter().scan(0, |count, is_valid| {
+            *count += i32::from(is_valid);
+            Some(*count)
+        }))
+        .collect();
+    let offsets =
+        lists.value_offsets().iter().map(|&offset| before[offset.unsigned_abs() as usize]).collect();
+    let item = Field::new("item", DataType::Utf8View, true).into();
+    Ok(ListArray::try_new(item, OffsetBuffer::new(offsets), values, lists.nulls().cloned())?)
 }
 
 impl References for ReferenceColumn {
@@ -70,8 +91,7 @@ impl References for ReferenceColumn {
             Self::Many(lists) => {
                 let (lists, index) = lists.locate(row);
                 let values = lists.values().as_string_view();
-                let at = lists.value_offsets()[index].unsigned_abs() as usize + reference;
-                if values.is_valid(at) { values.value(at) } else { "" }
+                values.value(lists.value_offsets()[index].unsigned_abs() as usize + reference)
             }
         }
     }
