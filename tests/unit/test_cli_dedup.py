@@ -193,6 +193,8 @@ def test_passages_that_many_rows_share(tmp_path: Path) -> None:
         ["--ngram", "0"],
         ["--save-index", "x", "--near", "0.8"],
         ["--exact", "none", "--against", "x"],
+        ["--spans"],
+        ["--on", "output", "--on", "output", "--near", "0.7", "--near", "0.9"],
     ],
 )
 def test_wrong_usage_is_2(rows: Path, out: Path, options: list[str]) -> None:

@@ -167,7 +167,11 @@ def test_a_file_of_text_is_tokenised_and_packed(data: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--length", 10**13], "--length"), (["--length", 63, "--format", "llama-factory"], "a multiple of 8")],
+    [
+        (["--length", 10**13], "--length"),
+        (["--length", 63, "--format", "llama-factory"], "a multiple of 8"),
+        (["--length", 64, "--too-long", "split"], "are for text"),
+    ],
 )
 def test_lengths_that_cannot_be_are_told(options: list[Any], said: str, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "rows.jsonl", [{"input_ids": [1, 2], "labels": [1, 2]}])

@@ -69,6 +69,8 @@ def dedup(
     as_json: options.Json = False,
 ) -> None:
     """Removes the exact and near duplicates of a file; every column stays."""
+    if spans and (out or removed or save_index):
+        raise typer.BadParameter("--spans removes nothing and writes no file")
     if spans:
         _spans(file, on or [], threads, as_json)
         return
@@ -131,7 +133,9 @@ def _steps(exact: str | None, near: list[float], on: list[str]) -> tuple[str | N
             raise typer.BadParameter(f"--near is {similarity}: a similarity is above 0 and at most 1")
     if len(near) < 2:
         return exact, near[0] if near else None
-    if len(near) != len(on) or len(set(on)) < len(on):
+    if len(set(on)) < len(on):
+        raise typer.BadParameter("--on names a column twice")
+    if len(near) != len(on):
         raise typer.BadParameter(f"{len(near)} --near for {len(on)} --on: give one for all, or one for each column")
     return exact, dict(zip(on, near, strict=True))
 

@@ -64,6 +64,10 @@ def pack(
     from chaffinch.packing import pack_file
     from chaffinch.recipe.pack import Pack
 
+    if tokenizer is None and (too_long, template) != ("drop", "tokenizer"):
+        raise typer.BadParameter(
+            "--too-long and --template are for text, with --tokenizer; rows of tokens are as they are"
+        )
     if form == "llama-factory" and length % 8:
         raise typer.BadParameter(f"--length is {length}: LLaMA-Factory pads ids to a multiple of 8, and positions not")
     try:
