@@ -38,6 +38,9 @@ def test_generation_scores_are_birbals_to_the_last_bit() -> None:
     expected = [of_birbal(answer, known) for answer, known in zip(answers, references, strict=True)]
     found = measure(answers, references, ["generation"] * len(answers))
     assert found.to_pylist() == expected
+    for kind in (pa.string_view(), pa.dictionary(pa.int8(), pa.string())):
+        labels = pa.array(["generation"] * len(answers)).cast(kind)
+        assert measure(pa.array(answers, pa.string_view()), references, labels).equals(found)
     assert len({*expected}) > 50
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chaffinch import _core
-from chaffinch.columns import to_arrow
+from chaffinch.columns import plain_text, to_arrow
 from chaffinch.recipe.score import Generation
 
 EXACT_MATCH = "exact_match"
@@ -48,6 +48,8 @@ def measure(
     """
     generation = generation or Generation()
     answered, said = to_arrow(answers, "answers"), to_arrow(labels, "labels")
+    if pa.types.is_string_view(said.type):
+        said = plain_text(said)
     if len(answered) != len(said):
         raise ValueError(f"answers has {len(answered):,} rows and labels {len(said):,}")
     codes = pc.if_else(pc.equal(said, EXACT_MATCH), 1, pc.if_else(pc.equal(said, GENERATION), 2, 0))
