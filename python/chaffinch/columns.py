@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from chaffinch.errors import DataError
+
 
 def to_arrow(values: Any, name: str = "column") -> pa.ChunkedArray:
     """One column.
@@ -51,7 +53,7 @@ def to_texts(values: Any, name: str = "texts") -> pa.Table:
             raise ValueError(f"{name} has two columns of one name: {', '.join(map(repr, values))}\nhint: rename one")
     elif _is_table(values):
         table = pa.table(values)
-        check_names(table, name)
+        check_names(table.column_names, name)
         columns = dict(zip(table.column_names, table.columns, strict=True))
     elif isinstance(values, list | tuple) and len(values) > 0 and _is_column(values[0]):
         columns = {str(at): to_arrow(column, f"{name}[{at}]") for at, column in enumerate(values)}
@@ -65,15 +67,15 @@ def to_texts(values: Any, name: str = "texts") -> pa.Table:
     return pa.table({key: _text(column, key) for key, column in columns.items()})
 
 
-def check_names(table: Any, name: str) -> None:
-    """Refuses a table of which two columns have one name.
+def check_names(names: list[str], where: object) -> None:
+    """Refuses columns of which two have one name.
 
     Raises:
-        ValueError: naming it.
+        DataError: naming it, and `where` it is.
     """
-    twice = [one for at, one in enumerate(table.column_names) if one in table.column_names[:at]]
+    twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"{name}: two columns are named {twice[0]!r}\nhint: rename one")
+        raise DataError(f"{where}: two columns are named {twice[0]!r}\nhint: rename one")
 
 
 def plain_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -25,8 +25,6 @@ def as_rows(rows: Any) -> pa.Table:
     """
     view = pa.string_view()
     kinds = {
-        "instruction": view,
-        "input": view,
         "references": pa.list_(view),
         "messages": pa.list_(pa.struct([("role", view), ("content", view)])),
     }
@@ -43,19 +41,18 @@ def as_rows(rows: Any) -> pa.Table:
         length = len(given)
     else:
         table = pa.table(rows)
-        check_names(table, "rows")
+        check_names(table.column_names, "rows")
         columns, length = {name: table[name] for name in table.column_names}, len(table)
     answers = columns.get("output", columns.get("response"))
     if "messages" not in columns and ("instruction" not in columns or answers is None):
         raise ValueError("rows have neither `messages` nor `instruction` and `output`\nhint: rename the columns")
     made = {}
+    for name in ("instruction", "input"):
+        column = pa.nulls(length, pa.string()) if columns.get(name) is None else columns[name]
+        made[name] = pc.fill_null(_plain(column, name), "").cast(view)
     for name, kind in kinds.items():
         column = columns.get(name) if name != "references" else _lists(answers)
-        if column is None:
-            column = pa.nulls(length, pa.string() if kind == view else kind)
-        made[name] = _typed(column, name, kind)
-    for name in ("instruction", "input"):
-        made[name] = pc.fill_null(made[name].cast(pa.large_string()), "").cast(view)
+        made[name] = _typed(pa.nulls(length, kind) if column is None else column, name, kind)
     return pa.table(made)
 
 
@@ -108,14 +105,12 @@ def _plain(values: Any, name: str) -> pa.ChunkedArray:
 
 def _typed(column: Any, name: str, kind: Any) -> Any:
     try:
-        if isinstance(column, list) and not pa.types.is_string_view(kind):
+        if isinstance(column, list):
             turns = [
                 None if one is None else [{key: turn[key] for key in ("role", "content")} for turn in one]
                 for one in column
             ]
             return pa.chunked_array([pa.array(turns, kind)])
-        if pa.types.is_string_view(kind):
-            return _plain(column, name).cast(kind)
         return to_arrow(column, name).cast(kind)
     except UnicodeEncodeError as error:
         raise ValueError(

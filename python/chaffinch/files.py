@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chaffinch.cache import atomic_path
+from chaffinch.columns import check_names
 from chaffinch.errors import DataError
 from chaffinch.readers.columnar import damaged, open_batches
 from chaffinch.readers.inputs import COLUMNAR, DELIMITED, PACKED, Input
@@ -56,7 +57,7 @@ def read_table(path: str | Path) -> pa.Table:
             table = open_batches(path, suffix, (), failed).read_all()
         except (pa.ArrowException, OSError) as error:
             raise damaged(path, failed[0] if failed else error) from None
-        _check_names(path, table.column_names)
+        check_names(table.column_names, path)
         return _without_views(table)
     with _errors(path), pa.input_stream(str(path), compression=packing) as stream:
         if packing:
@@ -78,7 +79,8 @@ def read_tables(paths: Sequence[Path]) -> tuple[pa.Table, dict[str, int]]:
         DataError: as `read_table`, or one is given twice, or a column is of another type in one of them.
         OSError: one cannot be read.
     """
-    twice = [path for at, path in enumerate(paths) if path.resolve() in {other.resolve() for other in paths[:at]}]
+    places = [path.resolve() for path in paths]
+    twice = [path for at, path in enumerate(paths) if places[at] in places[:at]]
     if twice:
         raise DataError(f"{twice[0]} is given twice\nhint: each file once")
     names = [path.name for path in paths]
@@ -308,18 +310,12 @@ class _Lines:
         return self._text.write(f"{row.removesuffix(self.END)}\n")
 
 
-def _check_names(path: Path, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{path}: two columns are named {twice[0]!r}\nhint: rename one")
-
-
 def _read_delimited(path: Path, text: io.TextIOBase, suffix: str) -> pa.Table:
     csv.field_size_limit(2**31 - 1)
     reader = csv.reader(text, strict=True, **_dialect(suffix))
     try:
         header = next(reader, [])
-        _check_names(path, header)
+        check_names(header, path)
         columns: list[list[str]] = [[] for _ in header]
         for cells in reader:
             if len(cells) != len(header):

@@ -78,9 +78,7 @@ def decontaminate(
             policy="flag" if flag else "remove",
         )
     except ValidationError as error:
-        wrong = error.errors()[0]
-        name = "--" + str(wrong["loc"][0]).replace("_", "-")
-        raise typer.BadParameter(f"{name} is {wrong['input']}: {wrong['msg']}") from None
+        raise options.refused(error) from None
     sets = load(spec, data, Path())
     if out is not None:
         check_apart([file, *(Path(name) for name in against)], [out])

@@ -69,9 +69,9 @@ def dedup(
     as_json: options.Json = False,
 ) -> None:
     """Removes the exact and near duplicates of a file; every column stays."""
-    if spans and (out or removed or save_index):
-        raise typer.BadParameter("--spans removes nothing and writes no file")
     if spans:
+        if out or removed or save_index:
+            raise typer.BadParameter("--spans removes nothing and writes no file")
         _spans(file, on or [], threads, as_json)
         return
     exact, similarity = _steps(exact, near or [], on or [])

@@ -1,9 +1,12 @@
 """Options and arguments that several verbs share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 Recipe = Annotated[
     str,
@@ -30,3 +33,10 @@ Finished = Annotated[
     Path, typer.Argument(metavar="OUT", help="The output folder of a finished build.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
+
+
+def refused(error: "ValidationError") -> typer.BadParameter:
+    """The first of a model's complaints, as one of the option that is named as its key."""
+    wrong = error.errors()[0]
+    name = "--" + str(wrong["loc"][0]).replace("_", "-")
+    return typer.BadParameter(f"{name} is {wrong['input']}: {wrong['msg']}")

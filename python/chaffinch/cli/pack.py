@@ -68,23 +68,22 @@ def pack(
         raise typer.BadParameter(
             "--too-long and --template are for text, with --tokenizer; rows of tokens are as they are"
         )
-    if form == "llama-factory" and length % 8:
-        raise typer.BadParameter(f"--length is {length}: LLaMA-Factory pads ids to a multiple of 8, and positions not")
     try:
         values = {"length": length, "strategy": strategy, "ranks": ranks, "pad_to_multiple_of": multiple}
         spec = Pack.model_validate(values)
     except ValidationError as error:
-        wrong = error.errors()[0]
-        raise typer.BadParameter(f"--{'-'.join(map(str, wrong['loc'])).replace('_', '-')}: {wrong['msg']}") from None
+        raise options.refused(error) from None
+    if why := spec.unfit_for(form):
+        raise typer.BadParameter(f"--length is {why}")
     table, rows_of = read_tables(files)
     dropped = None
     with shown_progress() as progress:
         if tokenizer is not None:
             from chaffinch.stages.tokenize import tokenize
 
-            options: dict[str, Any] = {"template": template, "max_length": length, "too_long": too_long}
+            written: dict[str, Any] = {"template": template, "max_length": length, "too_long": too_long}
             progress.start("tokenize", len(table), "rows")
-            table, dropped = tokenize(table, tokenizer, threads=threads, progress=progress.advance, **options)
+            table, dropped = tokenize(table, tokenizer, threads=threads, progress=progress.advance, **written)
             progress.finish(len(table), len(dropped))
         values = pack_file(
             table,

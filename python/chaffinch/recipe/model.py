@@ -124,9 +124,8 @@ class Recipe(Strict):
         if self.pack is not None and self.tokenize is not None and self.tokenize.max_length > self.pack.length:
             longer = f"documents have up to {self.tokenize.max_length:,} tokens, a pack holds {self.pack.length:,}"
             raise ValueError(f"tokenize.max_length: {longer}\nhint: at most as many as pack.length")
-        if trainer == "llama-factory" and self.pack is not None and self.pack.length % 8:
-            why = "LLaMA-Factory pads ids to a multiple of 8, and positions not"
-            raise ValueError(f"pack.length: {self.pack.length}: {why}\nhint: choose a multiple of 8")
+        if self.pack is not None and (why := self.pack.unfit_for(trainer)):
+            raise ValueError(f"pack.length: {why}\nhint: choose a multiple of 8")
         return self
 
     @model_validator(mode="after")

@@ -18,3 +18,9 @@ class Pack(Strict):
     pad_to_multiple_of: int = Field(
         default=1, ge=1, lt=2**31, description="packs are padded to a multiple of so many tokens"
     )
+
+    def unfit_for(self, trainer: str | None) -> str | None:
+        """Why the trainer could not take such packs; None where it can."""
+        if trainer == "llama-factory" and self.length % 8:
+            return f"{self.length}: LLaMA-Factory pads ids to a multiple of 8, and positions not"
+        return None

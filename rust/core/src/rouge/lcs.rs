@@ -192,7 +192,7 @@ impl Lcs {
             kept.extend_from_slice(&rows);
         }
         let mut column = self.left;
-        for (part, first) in right.chunks(every).zip(kept.chunks(width)).rev() {
+        'parts: for (part, first) in right.chunks(every).zip(kept.chunks(width)).rev() {
             rows.clear();
             rows.extend_from_slice(first);
             for &number in part {
@@ -202,10 +202,7 @@ impl Lcs {
                 self.step(number, &mut rows[last..]);
             }
             for (&number, row) in part.iter().zip(rows[width..].chunks(width)).rev() {
-                let Some(left) = self.back(number, row, column) else {
-                    self.rows = rows;
-                    return Ok(());
-                };
+                let Some(left) = self.back(number, row, column) else { break 'parts };
                 column = left;
             }
         }
