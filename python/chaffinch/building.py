@@ -20,7 +20,18 @@ from chaffinch.errors import DataError, RecipeError
 from chaffinch.handover.mixture import hand_over
 from chaffinch.ledger import write_flagged, write_ledger
 from chaffinch.memory import PeakMemory
-from chaffinch.output import CONTAMINATION, DATA, FLAGGED, LEDGER, MANIFEST, QUARANTINE, TASKS, Output, open_output
+from chaffinch.output import (
+    CONTAMINATION,
+    DATA,
+    FLAGGED,
+    LEDGER,
+    MANIFEST,
+    QUARANTINE,
+    REPORT,
+    TASKS,
+    Output,
+    open_output,
+)
 from chaffinch.pipeline import Run
 from chaffinch.progress import NoProgress, Progress
 from chaffinch.recipe.format import OWN
@@ -130,6 +141,7 @@ def build(
             "chaffinch": build_info()[0],
             "template": template,
             "build": _environment(threads),
+            "files": output.files(MANIFEST, REPORT),
         }
         manifest.write(output.staging / MANIFEST, values)
         write_report(output.staging)

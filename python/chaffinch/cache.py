@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,11 @@ def key_of(*parts: Any) -> str:
 def temporary_beside(path: Path) -> Path:
     """A name that no other thread, process or machine that shares the folder takes."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file has a name of `temporary_beside`, or of its like in rust/py/src/shard_file.rs."""
+    return re.search(r"\.(?:[0-9a-f]{16}|[0-9]+-[0-9]+)\.tmp$", path.name) is not None
 
 
 @contextmanager

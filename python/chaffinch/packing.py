@@ -135,6 +135,7 @@ def pack_file(
             "pack": {**spec.model_dump(), "seed": seed, "splits": {"train": packs.summary()}},
             "outputs": outputs(written, folder),
             "chaffinch": build_info()[0],
+            "files": output.files(MANIFEST),
         }
         manifest.write(output.staging / MANIFEST, values)
         output.publish()

@@ -13,6 +13,8 @@ import pytest
 
 import chaffinch as cf
 from chaffinch.progress import NoProgress
+from chaffinch.train.export import merge
+from chaffinch.train.folder import Folder
 from tests.train.made import TINY, save_model, steps, train
 
 STEPS = 24
@@ -21,6 +23,8 @@ KILLED = """
 import os, signal, sys, json
 import torch
 from chaffinch.progress import NoProgress
+from chaffinch.train.export import merge
+from chaffinch.train.folder import Folder
 from tests.train.made import train
 torch.set_num_threads(1)
 class Killer(NoProgress):
@@ -85,6 +89,11 @@ def test_goes_on_after_kill_9(undisturbed: Path, built: Path, model: str, tmp_pa
     half = run / "checkpoints" / "checkpoint-8"
     half.mkdir()
     (half / "trainer_state.json").write_text('{"global_st')
+    with pytest.raises(cf.DataError, match=r"checkpoint-8/trainer_state\.json would be replaced .*\nhint: move it"):
+        train(built, run, model, **SHORT)
+    (half / "trainer_state.json").unlink()
+    Folder(run).starts_checkpoint(8)
+    (half / "trainer_state.json").write_text('{"global_st')
     with (run / "log.jsonl").open("a") as file:
         file.write('{"kind": "step", "st')
     done = train(built, run, model, **SHORT)
@@ -103,6 +112,45 @@ def test_killed_before_the_first_checkpoint(undisturbed: Path, built: Path, mode
         train(built, tmp_path / "run", model, progress=Broken(), **SHORT)
     done = train(built, tmp_path / "run", model, **SHORT)
     assert steps(done.log) == steps(log(undisturbed))
+
+
+def test_what_the_user_put_into_the_folder_stays(built: Path, model: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    # The names of half a checkpoint, and of one that the Trainer's own rotation would remove.
+    for name in ("checkpoint-1-good", "checkpoint-best", "notes"):
+        (run / "checkpoints" / name).mkdir(parents=True)
+        (run / "checkpoints" / name / "own.txt").write_text("mine")
+    with pytest.raises(cf.DataError, match=r"checkpoints/checkpoint-1-good/own\.txt would be replaced or removed"):
+        train(built, run, model, **SHORT)
+    (run / "checkpoints").rename(tmp_path / "kept")
+    with pytest.raises(KeyboardInterrupt):
+        train(built, run, model, progress=Stopper(5), **SHORT, keep_checkpoints=2)
+    for name in ("checkpoint-1-good", "checkpoint-best", "notes"):
+        (tmp_path / "kept" / name).rename(run / "checkpoints" / name)
+    done = train(built, run, model, **SHORT, keep_checkpoints=2)
+    assert {path.name for path in (run / "checkpoints").iterdir() if path.name[-1].isdigit()} <= {
+        f"checkpoint-{done.best_step}",
+        f"checkpoint-{STEPS - 4}",
+        f"checkpoint-{STEPS}",
+    }
+    (run / "adapter" / "notes.txt").write_text("mine")
+    with pytest.raises(cf.DataError, match=r"adapter/notes\.txt would be replaced or removed"):
+        train(built, run, model, **SHORT, restart=True)
+    assert (run / "adapter" / "adapter_model.safetensors").exists()
+    (run / "adapter" / "notes.txt").rename(run / "notes.txt")
+    train(built, run, model, **SHORT, restart=True)
+    own = ["checkpoints/checkpoint-1-good/own.txt", "checkpoints/checkpoint-best/own.txt", "checkpoints/notes/own.txt"]
+    assert all((run / name).read_text() == "mine" for name in [*own, "notes.txt"])
+
+
+def test_a_merged_model_that_no_run_wrote_is_left_alone(undisturbed: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(undisturbed, tmp_path / "run"))
+    (run / "merged").mkdir()
+    (run / "merged" / "model.safetensors").write_text("mine")
+    with pytest.raises(cf.DataError, match=r"merged/model\.safetensors would be replaced or removed.*\nhint: "):
+        merge(run)
+    assert (run / "merged" / "model.safetensors").read_text() == "mine"
+    assert not (run / ".merged").exists()
 
 
 @pytest.mark.filterwarnings("ignore:Paged optimizers are not supported on CPU:UserWarning")

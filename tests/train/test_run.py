@@ -203,7 +203,7 @@ def test_refusals(built: Path, model: str, tmp_path: Path) -> None:
         train(built, tmp_path / "other", str(tmp_path / "smaller"))
     (tmp_path / "strange").mkdir()
     (tmp_path / "strange" / "log.jsonl").write_text("mine")
-    with pytest.raises(cf.DataError, match=r"holds log.jsonl, which no run wrote"):
+    with pytest.raises(cf.DataError, match=r"log\.jsonl would be replaced or removed, but Chaffinch has no record"):
         train(built, tmp_path / "strange", model)
 
 

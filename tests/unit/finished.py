@@ -147,6 +147,7 @@ def _manifest(kept: list[dict[str, Any]], removed: list[dict[str, Any]], bad: li
                 "hash": "cd",
             }
         ],
+        "files": ["manifest.json", "report.html"],
         "warnings": [],
         "kept": len(kept),
         "seconds": 1.5,

@@ -144,6 +144,7 @@ def evaluate(
         raise NotADirectoryError(f"{out} is no folder\nhint: --out names the folder that results go to")
     if (out / MANIFEST).exists():
         raise DataError(f"{out} holds a mixture\nhint: give a folder of its own to an evaluation")
+    _check_own(out)
     if protocol not in PROTOCOLS:
         raise RecipeError(f"there is no protocol {protocol!r}\nhint: there are {', '.join(PROTOCOLS)}")
     if hub and protocol != "harness":
@@ -288,6 +289,29 @@ def _first(task: Task, limit: int | None) -> Task:
         if seen[question.group] <= limit:
             questions.append(question)
     return replace(task, questions=questions)
+
+
+def _check_own(out: Path) -> None:
+    """Refuses a folder with files of the names of an evaluation's that no evaluation wrote.
+
+    Raises:
+        DataError: naming the file.
+    """
+    results, items = out / RESULTS, out / ITEMS
+    try:
+        found = json.loads(results.read_text("utf-8")) if results.exists() else None
+        known = found is None or {"chaffinch", "results", "skipped"} <= found.keys()
+    except (ValueError, AttributeError):
+        known = False
+    try:
+        written = not items.exists() or pq.read_schema(items).names == ITEM_SCHEMA.names
+    except (pa.ArrowException, OSError):
+        written = False
+    for path, is_ours in ((results, known), (items, written)):
+        if not is_ours:
+            raise DataError(
+                f"{path} would be replaced, and no evaluation wrote it\nhint: give a folder of its own to an evaluation"
+            )
 
 
 def _write(done: Evaluation, items: list[dict[str, Any]], more: Mapping[str, Any]) -> None:

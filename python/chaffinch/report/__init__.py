@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from chaffinch.output import REPORT
+from chaffinch.cache import atomic_path
+from chaffinch.output import REPORT, owned_files
 from chaffinch.report.folder import Folder
 from chaffinch.report.html import render
 
@@ -17,15 +18,15 @@ def write_report(out: Path) -> Path:
         The report's path.
 
     Raises:
-        DataError: the folder holds no finished build, or one of its files is damaged.
+        DataError: the folder holds no finished build, one of its files is damaged, or it holds a `report.html` that no
+            build wrote.
         OSError: the report cannot be written.
     """
     folder = Folder(out)
     path = folder.path / REPORT
-    temporary = path.with_name(f".{REPORT}.tmp")
-    try:
+    owned = owned_files(folder.path)
+    if not owned.lists(REPORT):
+        owned.claim(REPORT)
+    with atomic_path(path) as temporary:
         temporary.write_text(render(folder), encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

@@ -24,6 +24,8 @@ from chaffinch.synth.words import ADJECTIVES, NAMES, NOUNS, VERBS, sentence, tit
 TRUTH = "truth.json"
 PLANTED = "planted.jsonl"
 ITEMS = "eval/items.jsonl"
+# Marks a folder as what a killed run left.
+_PARTIAL = ".partial"
 ROWS_WORTH_A_PROCESS = 100_000
 
 
@@ -72,11 +74,16 @@ def synthesise(
     if out.exists() and any(out.iterdir()):
         return _already(out, wanted)
     partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    if (partial / _PARTIAL).is_file():
+        shutil.rmtree(partial)
+    elif partial.exists():
+        raise FileExistsError(f"{partial} is no corpus that was left unfinished\nhint: move it elsewhere")
     partial.mkdir(parents=True)
+    (partial / _PARTIAL).touch()
     truth = _fill(partial, wanted, progress, workers)
     # Written last: a folder that has it is complete.
     (partial / TRUTH).write_text(json.dumps(truth, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (partial / _PARTIAL).unlink()
     if out.exists():
         out.rmdir()
     partial.rename(out)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
-from chaffinch.cache import atomic_path, temporary_beside
+from chaffinch.cache import atomic_path
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.evaluation.standing import Mixture
 from chaffinch.output import MANIFEST, PACKS
@@ -25,6 +24,7 @@ from chaffinch.report.visible import inline
 from chaffinch.stages.format import load_template
 from chaffinch.store import hash_file
 from chaffinch.train.folder import ADAPTER, MERGED
+from chaffinch.train.folder import Folder as RunFolder
 from chaffinch.train.report import flat, mixture_folder, read_log, read_options, setting
 
 CARD = "README.md"
@@ -261,24 +261,15 @@ def merge(folder: Path) -> Path:
         hint = "hint: train on the model that it was made of"
         raise DataError(f"{name} is quantised, and an adapter is not merged into so few bits\n{hint}")
     _mend(model)
-    place = folder / MERGED
-    temporary = temporary_beside(place)
-    try:
-        model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        card(folder, temporary, merged=True)
+    with RunFolder(folder).staged(MERGED) as staging:
+        model.save_pretrained(staging)
+        tokenizer.save_pretrained(staging)
+        card(folder, staging, merged=True)
         # safetensors makes files that their owner alone may read, and a model is for others, too.
-        mode = (temporary / "config.json").stat().st_mode
-        for path in temporary.glob("*.safetensors"):
+        mode = (staging / "config.json").stat().st_mode
+        for path in staging.glob("*.safetensors"):
             path.chmod(mode)
-        old = temporary_beside(place)
-        if place.exists():
-            place.rename(old)
-        temporary.rename(place)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return place
+    return folder / MERGED
 
 
 def _mend(model: Any) -> None:

@@ -3,14 +3,14 @@
 import fcntl
 import json
 import math
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from chaffinch.cache import atomic_path
 from chaffinch.errors import DataError
+from chaffinch.owned import Owned
 
 OPTIONS = "options.json"
 LOG = "log.jsonl"
@@ -22,8 +22,12 @@ PACKS = "packs"
 REPORT = "training.html"
 # What a checkpoint has once all of it is written.
 PROGRESS = "progress.json"
-_PARTS = (OPTIONS, LOG, PLAN, CHECKPOINTS, ADAPTER, MERGED, PACKS, REPORT)
+_PARTS = (OPTIONS, LOG, PLAN, CHECKPOINTS, ADAPTER, f".{ADAPTER}", MERGED, f".{MERGED}", PACKS, REPORT)
 _LOCK = ".lock"
+# Which files of the folder runs have written.
+_RECORD = ".published.json"
+# What a run writes from its first step on.
+_FIRST = (OPTIONS, LOG, PLAN, REPORT)
 # What a run is; what else stands beside it (versions) may change while it lasts.
 _SAME = ("options", "budget", "mixture", "model", "ranks")
 
@@ -38,18 +42,21 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @property
+    def owned(self) -> Owned:
+        """The record of what runs wrote into the folder; nothing else in it is removed or replaced."""
+        return Owned(self.path, self.path / _RECORD)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps other runs out.
 
         Raises:
-            DataError: another run is writing there, or it holds what no run wrote.
+            DataError: another run is writing there, or it holds a file where a run writes that no run wrote.
         """
-        strangers = not (self.path / OPTIONS).exists() and [
-            part for part in (CHECKPOINTS, ADAPTER, LOG) if (self.path / part).exists()
-        ]
-        if strangers:
-            raise DataError(f"{self.path} holds {strangers[0]}, which no run wrote\nhint: give another --out folder")
+        options = self.path / OPTIONS
+        if not (options.exists() and (self.owned.lists(OPTIONS) or set(_SAME) <= read_json(options).keys())):
+            self.owned.check(*_PARTS)
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / _LOCK).open("w") as lock:
             try:
@@ -71,9 +78,8 @@ class Folder:
         path = self.path / OPTIONS
         values = json.loads(json.dumps(values))
         if restart:
-            for part in _PARTS:
-                place = self.path / part
-                shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+            steps = [f"{CHECKPOINTS}/{path.name}" for path in self._numbered().values()]
+            self.owned.remove(*(part for part in _PARTS if part != CHECKPOINTS), *steps)
         if path.exists():
             earlier = read_json(path)
             other = [
@@ -88,28 +94,84 @@ class Folder:
                 )
             if other:
                 # It left no step that could be lost: it failed, and what was wrong has been put right.
-                (self.path / PLAN).unlink(missing_ok=True)
+                self.owned.remove(PLAN)
+        else:
+            self.owned.claim(*_FIRST)
+        if self.ended() is None:
+            # A run of days shall not end on a file that it may not replace.
+            self.owned.check(ADAPTER, f".{ADAPTER}", PACKS, *self._unfinished())
         write_json(path, values)
 
     def checkpoints(self) -> dict[int, Path]:
         """The whole checkpoints by step, increasing."""
+        return {step: path for step, path in self._numbered().items() if (path / PROGRESS).is_file()}
+
+    def _numbered(self) -> dict[int, Path]:
+        """Every `checkpoint-N` by step, increasing; a folder of any other name is the user's."""
         found = {}
         for path in (self.path / CHECKPOINTS).glob("checkpoint-*"):
             number = path.name.removeprefix("checkpoint-")
-            if number.isdigit() and (path / PROGRESS).is_file():
+            if number.isascii() and number.isdigit() and path.is_dir():
                 found[int(number)] = path
         return dict(sorted(found.items()))
 
-    def last(self) -> tuple[Path, dict[str, Any]] | None:
-        """The last whole checkpoint, and how far it was: step, tokens, seconds. What was half written goes."""
+    def _unfinished(self) -> list[str]:
+        """The checkpoints that were half written, as entries of the folder."""
         whole = self.checkpoints()
-        for path in (self.path / CHECKPOINTS).glob("checkpoint-*"):
-            if path not in whole.values():
-                shutil.rmtree(path)
+        return [f"{CHECKPOINTS}/{path.name}" for step, path in self._numbered().items() if step not in whole]
+
+    def last(self) -> tuple[Path, dict[str, Any]] | None:
+        """The last whole checkpoint, and how far it was: step, tokens, seconds. What was half written is removed.
+
+        Raises:
+            DataError: something half written was not written by a run.
+        """
+        self.owned.remove(*self._unfinished())
+        whole = self.checkpoints()
         if not whole:
             return None
         path = whole[max(whole)]
         return path, read_json(path / PROGRESS)
+
+    def starts_checkpoint(self, step: int) -> None:
+        """Records that a checkpoint is about to be written."""
+        self.owned.claim(f"{CHECKPOINTS}/checkpoint-{step}")
+
+    def ends_checkpoint(self, step: int, values: Mapping[str, Any], keep: int, best: int | None) -> None:
+        """Marks a checkpoint as whole, and removes the oldest of more than `keep`, but neither this one nor the best.
+
+        The Trainer's own rotation would also remove a folder such as `checkpoint-500-copy`.
+        """
+        write_json(self.path / CHECKPOINTS / f"checkpoint-{step}" / PROGRESS, values)
+        owned = self.owned
+        owned.written(f"{CHECKPOINTS}/checkpoint-{step}")
+        whole = self.checkpoints()
+        rest = [number for number in whole if number not in (step, best)]
+        for number in rest[: max(0, len(whole) - keep)]:
+            # One that a user has put something into stays.
+            with suppress(DataError):
+                owned.remove(f"{CHECKPOINTS}/checkpoint-{number}")
+
+    @contextmanager
+    def staged(self, name: str) -> Iterator[Path]:
+        """An empty folder that takes the place of the entry `name` when the block ends well.
+
+        Raises:
+            DataError: there is a file in that place that no run wrote.
+        """
+        owned, staging = self.owned, f".{name}"
+        owned.check(name)
+        owned.remove(staging)
+        owned.claim(staging)
+        (self.path / staging).mkdir()
+        try:
+            yield self.path / staging
+            owned.remove(name)
+            owned.claim(name)
+            (self.path / staging).replace(self.path / name)
+            owned.written(name)
+        finally:
+            owned.remove(staging)
 
     def plan(self) -> dict[str, Any] | None:
         """How many steps a run with a budget of time takes, once that is decided."""

@@ -1,7 +1,6 @@
 """Where a run's packs come from: the build's own, or made of its mixture for this model."""
 
 import json
-import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from chaffinch.recipe.pack import Pack
 from chaffinch.result import Result
 from chaffinch.stages.tokenize import tokenize
 from chaffinch.tokenizer_files import TokenizerFiles, load_tokenizer
+from chaffinch.train.folder import Folder
 from chaffinch.train.options import Options
 
 SPLITS = ("train", "validation")
@@ -103,7 +103,9 @@ def packs_of(result: Result, options: Options, folder: Path, ranks: int, progres
     key = key_of(result.summary["outputs"], files.key(), said, options.validation_rows, ranks)
     if (kept := _kept(folder, key)) is not None:
         return Packed(folder, True, kept)
-    shutil.rmtree(folder, ignore_errors=True)
+    owned = Folder(folder.parent).owned
+    owned.remove(folder.name)
+    owned.claim(folder.name)
     there = [name for name in SPLITS if any(one["split"] == name for one in result.summary["outputs"])]
     made = {name: _made(result, name, options, folder, ranks, progress) for name in there}
     if "train" not in made or not made["train"].packs:
@@ -115,6 +117,7 @@ def packs_of(result: Result, options: Options, folder: Path, ranks: int, progres
     splits = {name: split for name, split in made.items() if split.packs}
     with atomic_path(folder / _KEY) as temporary:
         temporary.write_text(json.dumps({"key": key, "splits": {name: asdict(one) for name, one in splits.items()}}))
+    owned.written(folder.name)
     return Packed(folder, True, splits)
 
 

@@ -319,19 +319,15 @@ class _Run:
 
         from chaffinch.train import export
 
-        staging, place = self.folder.path / f".{ADAPTER}", self.folder.path / ADAPTER
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
-        for path in (self.folder.path / CHECKPOINTS / f"checkpoint-{step}").glob("adapter_*"):
-            shutil.copyfile(path, staging / path.name)
         options = self.options
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            options.model, revision=options.revision, trust_remote_code=False
-        )
-        tokenizer.save_pretrained(staging)
-        export.card(self.folder.path, staging)
-        shutil.rmtree(place, ignore_errors=True)
-        staging.replace(place)
+        with self.folder.staged(ADAPTER) as staging:
+            for path in (self.folder.path / CHECKPOINTS / f"checkpoint-{step}").glob("adapter_*"):
+                shutil.copyfile(path, staging / path.name)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                options.model, revision=options.revision, trust_remote_code=False
+            )
+            tokenizer.save_pretrained(staging)
+            export.card(self.folder.path, staging)
 
 
 def _nobody(said: dict[str, Any]) -> None:

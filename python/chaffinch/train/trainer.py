@@ -16,7 +16,7 @@ from chaffinch.progress import Progress
 from chaffinch.report.numbers import duration
 from chaffinch.train import budget
 from chaffinch.train.dataset import PackedDataset
-from chaffinch.train.folder import CHECKPOINTS, PLAN, PROGRESS, Folder, write_json
+from chaffinch.train.folder import CHECKPOINTS, PLAN, Folder, write_json
 from chaffinch.train.loss import UNTRAINED, evaluating
 from chaffinch.train.options import Options
 
@@ -55,7 +55,6 @@ def arguments_of(options: Options, folder: Path) -> transformers.TrainingArgumen
             logging_nan_inf_filter=False,
             save_strategy="steps",
             save_steps=options.save_steps,
-            save_total_limit=options.keep_checkpoints,
             metric_for_best_model="eval_loss",
             greater_is_better=False,
             report_to=options.report_to or "none",
@@ -126,6 +125,11 @@ class PackTrainer(transformers.Trainer):
         self._watch.tokens_here += inputs["input_ids"].numel()
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         return loss
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """The folder's record has a checkpoint before its first file is there."""
+        self._watch.starts_checkpoint(self.state.global_step)
+        super()._save_checkpoint(model, trial)
 
     def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
         """The mean loss of all labels of the validation packs, of all ranks."""
@@ -277,13 +281,19 @@ class Watch(transformers.TrainerCallback):
             )
             self.report(always=True)
 
+    def starts_checkpoint(self, step: int) -> None:
+        """A checkpoint is about to be written, by every rank."""
+        if self._folder is not None:
+            self._folder.starts_checkpoint(step)
+        self.trainer.accelerator.wait_for_everyone()
+
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """The checkpoint is whole when every rank has written its part."""
         self.trainer.accelerator.wait_for_everyone()
         if self._folder is not None:
-            path = self._folder.path / CHECKPOINTS / f"checkpoint-{state.global_step}"
             values = {"step": state.global_step, "tokens": self.tokens, "seconds": self._clock() - self._started}
-            write_json(path / PROGRESS, values)
+            keep = self._options.keep_checkpoints
+            self._folder.ends_checkpoint(state.global_step, values, keep, state.best_global_step)
         self._last = self._clock()
 
     def end(self, *, late: bool = False) -> None:
