@@ -59,6 +59,7 @@ def test_everything_is_asked_under_its_protocol(model: Path, data: Path, tmp_pat
             assert line["score"] == sum(own) / len(own)
     assert found.results[0]["groups"].keys() == {"anatomy", "world_religions"}
     written = json.loads((tmp_path / "out/results.json").read_text())
+    assert written["sandbox"] in ("landlock", "bubblewrap")
     assert written["results"] == found.results
     assert len({one["model"] for one in found.results}) == 1
 

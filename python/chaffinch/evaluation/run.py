@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chaffinch.cache import atomic_path
 from chaffinch.errors import DataError, RecipeError
-from chaffinch.evaluation import harness
+from chaffinch.evaluation import harness, sandbox
 from chaffinch.evaluation import variants as perturbations
 from chaffinch.evaluation.answering import Answerer, Until
 from chaffinch.evaluation.measuring import NAMES, PLAIN, Measuring
@@ -187,7 +187,9 @@ def evaluate(
     run.worst()
     missing = asking.missing + (judging.missing if judging else Counter())
     done = Evaluation(out, run.results, skipped, dict(sorted(missing.items())))
-    _write(done, run.items, {"identity": asking.identity(Until(1)), "mixture": of_mixture.named()})
+    runs_code = any(task.runs_code for task, _ in tasks)
+    told_of = {"identity": asking.identity(Until(1)), "mixture": of_mixture.named()}
+    _write(done, run.items, told_of | {"sandbox": sandbox.kind() if runs_code else None})
     return done
 
 
@@ -326,6 +328,7 @@ def _write(done: Evaluation, items: list[dict[str, Any]], more: Mapping[str, Any
         "chaffinch": version("chaffinch"),
         "model": more["identity"],
         "mixture": more["mixture"],
+        "sandbox": more["sandbox"],
         "results": done.results,
         "skipped": done.skipped,
         "missing": done.missing,
