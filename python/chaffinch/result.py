@@ -91,7 +91,7 @@ def _read(file: Path, schema: pa.Schema) -> pa.Table:
     if file.suffix == ".parquet":
         return pq.read_table(file)
     if file.suffix == ".arrow":
-        return pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
+        return pa.ipc.open_stream(pa.OSFile(str(file))).read_all()
     size = file.stat().st_size
     if not size:
         return schema.empty_table()

@@ -83,7 +83,8 @@ def _watched(batches: Iterator[pa.RecordBatch], schema: pa.Schema, failed: list[
 
 
 def _open_arrow(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    source = pa.memory_map(str(path))
+    # Not mapped: a file that is shortened while it is read would end the process.
+    source = pa.OSFile(str(path))
     try:
         file = pa.ipc.open_file(source)
     except pa.ArrowInvalid:

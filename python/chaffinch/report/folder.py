@@ -119,7 +119,7 @@ def _batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
             there = [name for name in columns if name in file.schema_arrow.names]
             yield from file.iter_batches(batch_size=BATCH_ROWS, columns=there)
     elif path.suffix == ".arrow":
-        with pa.memory_map(str(path)) as source:
+        with pa.OSFile(str(path)) as source:
             yield from pa.ipc.open_stream(source)
     elif path.stat().st_size:
         yield from _json_batches(path, columns)

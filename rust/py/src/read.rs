@@ -2,6 +2,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "pyo3 hands arguments over by value")]
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
@@ -18,7 +19,7 @@ use pyo3_arrow::input::AnyArray;
 use pyo3_arrow::{PyArray, PyRecordBatchReader};
 use rayon::prelude::*;
 
-use crate::blocks::{Block, Document, ElementBlocks, FIRST_BYTES, HEAD_BYTES, LineBlocks};
+use crate::blocks::{ArrayBlocks, Block, Document, ElementBlocks, FIRST_BYTES, HEAD_BYTES, LineBlocks};
 use crate::columns::TextColumn;
 use crate::decompress::{Stream, at};
 use crate::door;
@@ -49,6 +50,8 @@ type Outcome = (u64, u64, u64, BTreeMap<String, u64>);
 
 /// A file at least this large is read by all threads together, smaller ones by one thread each.
 const LARGE_BYTES: u64 = 64 << 20;
+/// Of a file, so many bytes are hashed at a time.
+const HASHED_AT_A_TIME: u64 = 1 << 20;
 /// Packed files are taken for eight times their size.
 const UNPACKED: u64 = 8;
 
@@ -120,9 +123,25 @@ pub(crate) fn hash_files(
     door::enter(py, threads, progress, |control| {
         let hash = |path: &PathBuf| -> Result<String> {
             let mut hasher = blake3::Hasher::new();
-            hasher.update_mmap_rayon(path).map_err(at(path))?;
-            control.advance(hasher.count())?;
-            Ok(hasher.finalize().to_hex().to_string())
+            let mut file = File::open(path).map_err(at(path))?;
+            // Read, not mapped: a file that is shortened meanwhile would end the process. One piece is hashed while the next is read.
+            let (mut piece, mut next) = (Vec::new(), Vec::new());
+            loop {
+                let (read, ()) = rayon::join(
+                    || {
+                        next.clear();
+                        file.by_ref().take(HASHED_AT_A_TIME).read_to_end(&mut next)
+                    },
+                    || {
+                        hasher.update_rayon(&piece);
+                    },
+                );
+                if read.map_err(at(path))? == 0 {
+                    return Ok(hasher.finalize().to_hex().to_string());
+                }
+                control.advance(next.len() as u64)?;
+                std::mem::swap(&mut piece, &mut next);
+            }
         };
         paths.par_iter().map(hash).collect()
     })
@@ -250,9 +269,13 @@ fn read_stream(
         let place = if job.elements { Place::Element } else { Place::Line };
         let mut lines = LineBlocks::new(stream, head);
         reader.blocks(kind, &Facts::default(), place, None, |used| lines.next(used), &mut writer)?;
+    } else if kind != Kind::NaturalInstructions && container == Container::Array {
+        head.drain(..mark);
+        let mut array = ArrayBlocks::new(stream, head);
+        reader.blocks(kind, &Facts::default(), Place::Element, None, |used| array.next(used), &mut writer)?;
     } else {
-        let document = Document::new(stream, head, mark, &job.path, &job.output)?;
-        reader.document(kind, container, &document, &mut writer)?;
+        let document = Document::new(stream, head, mark, &job.output)?;
+        reader.document(kind, &document, &mut writer)?;
     }
     writer.finish()
 }
@@ -266,13 +289,7 @@ struct FileReader<'a> {
 }
 
 impl FileReader<'_> {
-    fn document(
-        &self,
-        kind: Kind,
-        container: Container,
-        document: &Document,
-        writer: &mut ShardWriter,
-    ) -> Result<()> {
+    fn document(&self, kind: Kind, document: &Document, writer: &mut ShardWriter) -> Result<()> {
         if kind == Kind::NaturalInstructions && document.is_one_sound_block() {
             let mut builder = ShardBuilder::new(self.plans.source(), &self.job.file, Place::Instance);
             let plan = self.plans.of(kind);
@@ -283,29 +300,19 @@ impl FileReader<'_> {
         }
         let mut place = Place::Element;
         let (mut facts, mut problem) = (Facts::default(), None);
-        let mut blocks = match (kind, container) {
-            (Kind::NaturalInstructions, _) => {
-                let natural::Document { facts: header, instances, examples, problem: unfit, broken } =
-                    natural::document(document);
-                writer.write_examples(self.task, &examples)?;
-                (place, facts, problem) = (Place::Instance, header, unfit);
-                ElementBlocks::of_records(document, instances, broken)
-            }
-            (_, Container::Array) => ElementBlocks::of_array(document),
-            _ => {
-                let whole = Record { position: 0, start: 0, end: document.len(), at_end: true };
-                ElementBlocks::of_records(document, vec![whole], None)
-            }
+        let mut blocks = if kind == Kind::NaturalInstructions {
+            let natural::Document { facts: header, instances, examples, problem: unfit, broken } =
+                natural::document(document);
+            writer.write_examples(self.task, &examples)?;
+            (place, facts, problem) = (Place::Instance, header, unfit);
+            ElementBlocks::new(document, instances, broken)
+        } else {
+            let whole = Record { position: 0, start: 0, end: document.len(), at_end: true };
+            ElementBlocks::new(document, vec![whole], None)
         };
-        let mut reported = document.reported;
         let next = |_| -> Result<Option<Block<'_>>> {
-            let block = blocks.next();
-            if let Some(block) = &block {
-                let behind = block.bytes.len().saturating_sub(reported);
-                reported = reported.saturating_sub(block.bytes.len());
-                self.control.advance(behind as u64)?;
-            }
-            Ok(block)
+            self.control.advance(0)?;
+            Ok(blocks.next())
         };
         self.blocks(kind, &facts, place, problem, next, writer)
     }

@@ -1,7 +1,7 @@
 //! The files that rows and rejected records go to.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +24,7 @@ pub(crate) fn temporary_beside(path: &Path) -> Result<(PathBuf, File)> {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".{}-{number}.tmp", std::process::id()));
         let temporary = path.with_file_name(name);
-        match File::create_new(&temporary) {
+        match OpenOptions::new().read(true).write(true).create_new(true).open(&temporary) {
             // Processes in containers that share a cache can have the same number.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             created => return created.map(|file| (temporary.clone(), file)).map_err(at(&temporary)),

@@ -72,32 +72,59 @@ impl ArrayCutter {
     }
 
     /// Appends the records of the next elements until they span `block_bytes`.
-    pub fn cut(&mut self, data: &[u8], block_bytes: usize, records: &mut Vec<Record>) -> Progress {
+    ///
+    /// Where `data` is not `whole`, an element counts only once what follows it is known, and [`Progress::More`] is the answer to
+    /// every end that more data may put off.
+    pub fn cut(
+        &mut self,
+        data: &[u8],
+        block_bytes: usize,
+        whole: bool,
+        records: &mut Vec<Record>,
+    ) -> Progress {
         let block_end = self.at.saturating_add(block_bytes);
         loop {
-            let start = skip_space(data, self.at);
-            let broken = |reason| Progress::Broken { position: self.position, start, reason };
-            match data.get(start) {
-                Some(b']') if self.position == 0 => return Progress::Closed(start + 1),
-                Some(b']') => return broken("invalid JSON: trailing comma"),
-                Some(b',' | b'}' | b':') => return broken("invalid JSON: expected a value"),
-                _ => {}
-            }
-            let Some(end) = value_end(data, start) else { return broken(TRUNCATED) };
-            records.push(Record { position: self.position, start, end, at_end: false });
-            self.position += 1;
-            let start = skip_space(data, end);
-            let broken = |reason| Progress::Broken { position: self.position, start, reason };
-            match data.get(start) {
-                Some(b',') => self.at = start + 1,
-                Some(b']') => return Progress::Closed(start + 1),
-                Some(_) => return broken("invalid JSON: expected `,` or `]`"),
-                None => return broken(TRUNCATED),
-            }
-            if self.at >= block_end {
-                return Progress::More;
+            let before = (*self, records.len());
+            let progress = self.element(data, records);
+            match progress {
+                Progress::Broken { reason: TRUNCATED, .. } if !whole => {
+                    (*self, _) = before;
+                    records.truncate(before.1);
+                    return Progress::More;
+                }
+                Progress::More if self.at < block_end => {}
+                _ => return progress,
             }
         }
+    }
+
+    /// Forgets the first bytes of the data, up to the next element, and says how many they are.
+    pub fn forget(&mut self) -> usize {
+        std::mem::take(&mut self.at)
+    }
+
+    /// The next element and what follows it.
+    fn element(&mut self, data: &[u8], records: &mut Vec<Record>) -> Progress {
+        let start = skip_space(data, self.at);
+        let broken = |reason| Progress::Broken { position: self.position, start, reason };
+        match data.get(start) {
+            Some(b']') if self.position == 0 => return Progress::Closed(start + 1),
+            Some(b']') => return broken("invalid JSON: trailing comma"),
+            Some(b',' | b'}' | b':') => return broken("invalid JSON: expected a value"),
+            _ => {}
+        }
+        let Some(end) = value_end(data, start) else { return broken(TRUNCATED) };
+        records.push(Record { position: self.position, start, end, at_end: false });
+        self.position += 1;
+        let start = skip_space(data, end);
+        let broken = |reason| Progress::Broken { position: self.position, start, reason };
+        match data.get(start) {
+            Some(b',') => self.at = start + 1,
+            Some(b']') => return Progress::Closed(start + 1),
+            Some(_) => return broken("invalid JSON: expected `,` or `]`"),
+            None => return broken(TRUNCATED),
+        }
+        Progress::More
     }
 }
 
@@ -109,7 +136,7 @@ mod tests {
         let mut cutter = ArrayCutter::new(0);
         let mut records = Vec::new();
         loop {
-            let progress = cutter.cut(text.as_bytes(), block, &mut records);
+            let progress = cutter.cut(text.as_bytes(), block, true, &mut records);
             if progress != Progress::More {
                 let texts = records.iter().map(|record| text[record.start..record.end].to_owned()).collect();
                 return (texts, progress);
@@ -124,6 +151,41 @@ mod tests {
             let (texts, progress) = cut_all(text, block);
             assert_eq!(texts, [r#"{"a": [1, 2]}"#, r#""b,]""#, "3", "null"]);
             assert_eq!(progress, Progress::Closed(text.len() - 1));
+        }
+    }
+
+    #[test]
+    fn pieces_do_not_change_the_elements() {
+        for text in
+            [r#"[ {"a": [1, 2]} , "b,]", 3.25,null ]x"#, "[]", "[1, 2", "[1 2]", "[1, , 2]", r#"["a\"#]
+        {
+            for (first, step) in [(1, 1), (2, 3), (7, 5)] {
+                let (mut cutter, mut forgotten, mut end) = (ArrayCutter::new(0), 0, first);
+                let (mut found, mut kept) = (Progress::More, Vec::new());
+                while found == Progress::More {
+                    let end_here = end.min(text.len());
+                    let data = &text.as_bytes()[forgotten..end_here];
+                    let mut records = Vec::new();
+                    found = cutter.cut(data, 4, end_here == text.len(), &mut records);
+                    kept.extend(
+                        records
+                            .iter()
+                            .map(|record| text[forgotten + record.start..forgotten + record.end].to_owned()),
+                    );
+                    if found == Progress::More {
+                        forgotten += cutter.forget();
+                        end += step;
+                    }
+                }
+                let found = match found {
+                    Progress::Closed(end) => Progress::Closed(end + forgotten),
+                    Progress::Broken { position, start, reason } => {
+                        Progress::Broken { position, start: start + forgotten, reason }
+                    }
+                    Progress::More => unreachable!("the loop ended"),
+                };
+                assert_eq!((kept, found), cut_all(text, 1000), "{text} in pieces of {step}");
+            }
         }
     }
 

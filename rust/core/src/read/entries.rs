@@ -366,7 +366,7 @@ pub(crate) const UNFINISHED: &str = "invalid JSON: it ends too early";
 /// The places of the objects in the JSON array `data[start..end]`; `None` when something else is among them.
 pub(crate) fn objects_of(data: &[u8], start: usize, end: usize) -> Option<Vec<(usize, usize)>> {
     let mut records = Vec::new();
-    super::cut::ArrayCutter::new(start).cut(&data[..end], usize::MAX, &mut records);
+    super::cut::ArrayCutter::new(start).cut(&data[..end], usize::MAX, true, &mut records);
     let is_object = |at: usize| data.get(skip_space(data, at)) == Some(&b'{');
     records
         .iter()

@@ -54,7 +54,7 @@ pub fn document(data: &[u8]) -> Document {
     let cut = |instances: &mut Vec<Record>, _: &Header, bracket: usize| {
         has_instances = true;
         instances.clear();
-        match ArrayCutter::new(bracket).cut(data, usize::MAX, instances) {
+        match ArrayCutter::new(bracket).cut(data, usize::MAX, true, instances) {
             Progress::Broken { position, start, reason } => Err((position, start, reason)),
             Progress::Closed(end) => Ok(end),
             Progress::More => Ok(bracket),
