@@ -62,7 +62,10 @@ bench: $(EXTENSION) .venv/tested ## the bars against the peers (minutes, gigabyt
 	$(PIP) install --group bench
 	for script in benches/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+faults: $(EXTENSION) .venv/tested ## damages, kills, limits: prints what was tried and what held (minutes)
+	$(BIN)/python -m tests.faults
+
 clean: ## everything that is not in the repository
 	rm -rf .venv target demo out $(EXTENSION) benches/data
 
-.PHONY: help build demo test test-rust test-python lint fmt bench clean
+.PHONY: help build demo test test-rust test-python lint fmt bench faults clean

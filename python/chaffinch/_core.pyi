@@ -291,9 +291,13 @@ def hash_file(path: Path) -> str:
     """BLAKE3 of a file's bytes, in hexadecimal."""
 
 def hash_files(
-    paths: Sequence[Path], *, threads: int | None = None, progress: Callable[[int], object] | None = None
+    paths: Sequence[Path],
+    *,
+    leave: int = 0,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> list[str]:
-    """BLAKE3 of each file's bytes, in hexadecimal."""
+    """BLAKE3 of each file's bytes but for the last `leave`, in hexadecimal."""
 
 def meta_field(meta: Any, name: str) -> _Array:
     """One key of each row's `meta` as string_view: null where absent, JSON where it is no text."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chaffinch import manifest, readers
+from chaffinch.cache import damage_reported
 from chaffinch.contaminated import write_evidence
 from chaffinch.errors import DataError, RecipeError
 from chaffinch.handover.mixture import hand_over
@@ -103,7 +104,7 @@ def build(
             f"the data folder {data} is where the mixture goes, and would be replaced\nhint: give another --out folder"
         )
     started, clock = datetime.now(UTC), perf_counter()
-    with open_output(out) as output, PeakMemory() as memory:
+    with open_output(out) as output, PeakMemory() as memory, damage_reported() as damaged:
         run = Run(resolved, data, out, Path(cache) if cache else output.work, threads, progress)
         run.tokenizer = tokenizer
         run.read()
@@ -131,6 +132,7 @@ def build(
             pq.write_table(tasks, output.staging / TASKS, compression="zstd")
         wrote = perf_counter()
         values = manifest.of(run, written, output.staging, asking.counts.values() if asking else None)
+        values["warnings"] += damaged
         values |= handed
         values |= {
             "started": started.isoformat(timespec="seconds"),

@@ -5,15 +5,19 @@ import json
 import os
 import re
 import secrets
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from chaffinch import _core
 from chaffinch.decisions import Decisions
+from chaffinch.errors import CacheWarning
 
 # What decisions hold besides a few numbers for each removed row, in files of their own.
 _TABLES = ("findings", "columns")
@@ -47,47 +51,128 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def sealed_path(path: Path) -> Iterator[Path]:
+    """As `atomic_path`, and ends the file with its hash."""
+    with atomic_path(path) as temporary:
+        yield temporary
+        seal(temporary)
+
+
+# What every file of the cache that is written here ends with: a mark, and the hash of all before it.
+_MARK = b"\nchaffinch blake3 "
+SEAL_BYTES = len(_MARK) + 64
+
+_reported: ContextVar[list[str] | None] = ContextVar("reported", default=None)
+
+
+def seal(path: Path) -> None:
+    """Ends a file with the hash of what it holds, which `unsealed` compares."""
+    digest = _core.hash_files([path])[0]
+    with path.open("ab") as file:
+        file.write(_MARK + digest.encode())
+
+
+def unsealed(path: Path, *, verify: bool = True) -> Any:
+    """The content of a sealed file, mapped, as an Arrow buffer; None where there is none, or it is damaged.
+
+    A damaged file is removed and reported.
+
+    Args:
+        path: the file.
+        verify: whether to compare the hash; not where this process has done so, or has written the file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END) - SEAL_BYTES
+            file.seek(max(0, size))
+            end = file.read()
+        sound = size >= 0 and end.startswith(_MARK)
+        if sound and verify:
+            sound = _core.hash_files([path], leave=SEAL_BYTES)[0].encode() == end[len(_MARK) :]
+    except FileNotFoundError:
+        return None
+    if not sound:
+        report_damage(path)
+        path.unlink(missing_ok=True)
+        return None
+    return pa.memory_map(str(path)).read_buffer(size) if size else pa.py_buffer(b"")
+
+
+def report_damage(path: Path) -> None:
+    """Says that a file of the cache is damaged and is made again: to the build under way, else as a Python warning."""
+    text = f"{path} is damaged: what it held is made again"
+    reported = _reported.get()
+    if reported is None:
+        warnings.warn(text, CacheWarning, stacklevel=2)
+    elif text not in reported:
+        reported.append(text)
+
+
+@contextmanager
+def damage_reported() -> Iterator[list[str]]:
+    """Gathers what `report_damage` says within the block."""
+    reported: list[str] = []
+    token = _reported.set(reported)
+    try:
+        yield reported
+    finally:
+        _reported.reset(token)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a sealed file of JSON, which appears complete or not at all."""
+    with sealed_path(path) as temporary:
+        temporary.write_text(json.dumps(value), "utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote; None where there is nothing, or it is damaged."""
+    content = unsealed(path)
+    return None if content is None else json.loads(content.to_pybytes())
+
+
 # Decisions are small beside shards, and each changed recipe leaves some: those of about ten builds are kept.
 KEPT = 60
 
 
 def prune(folder: Path, keep: int = KEPT) -> None:
-    """Removes all files of a folder but those written or loaded last."""
+    """Removes all files of a folder that `seal` ended but those written or loaded last."""
     used = []
     for path in folder.glob("*.arrow"):
         # Another build may remove it at the same time.
         with suppress(FileNotFoundError):
-            used.append((path.stat().st_mtime_ns, path.name))
+            if _is_sealed(path):
+                used.append((path.stat().st_mtime_ns, path.name))
     for _, name in sorted(used, reverse=True)[keep:]:
         (folder / name).unlink(missing_ok=True)
 
 
+def _is_sealed(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - SEAL_BYTES))
+        return file.read(len(_MARK)) == _MARK
+
+
 def load_table(path: Path) -> tuple[pa.Table, Any] | None:
     """The table kept in the file and what was said of it, if there is one."""
-    if not path.is_file():
+    content = unsealed(path)
+    if content is None:
         return None
-    try:
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        table.validate()
-        with suppress(OSError):
-            # For `prune`, which a cache that cannot be written does without.
-            os.utime(path)
-        return table, json.loads(table.schema.metadata[b"chaffinch"])
-    except FileNotFoundError:
-        return None
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        # Arrow's own complaints are OSErrors too, without the number that the system's have.
-        if isinstance(error, OSError) and error.errno:
-            raise
-        # A damaged entry is no entry: it is made again and written over.
-        path.unlink(missing_ok=True)
-        return None
+    table = pa.ipc.open_file(content).read_all()
+    with suppress(OSError):
+        # For `prune`, which a cache that cannot be written does without.
+        os.utime(path)
+    return table, json.loads(table.schema.metadata[b"chaffinch"])
 
 
 def save_table(path: Path, table: pa.Table, more: Any = None) -> None:
     """Keeps `table` in the file, and with it `more`, a JSON value."""
     table = table.replace_schema_metadata({"chaffinch": json.dumps(more)})
-    with atomic_path(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
+    with sealed_path(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
         writer.write_table(table)
 
 

@@ -7,3 +7,7 @@ class DataError(ValueError):
 
 class RecipeError(ValueError):
     """The recipe cannot mean what it says."""
+
+
+class CacheWarning(UserWarning):
+    """A file of the cache is damaged, and what it held is made again."""

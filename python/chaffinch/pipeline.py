@@ -165,7 +165,7 @@ class Run:
             "tokenize": self._tokenize,
         }
         self._paths = kept_decisions(recipe, self.shards, self.data, self.cache, self.tokenizer)
-        if self.tokenizer and not self._documents().is_file():
+        if self.tokenizer and cache.unsealed(self._documents()) is None:
             self._paths["tokenize"].unlink(missing_ok=True)
         for name, path in self._paths.items():
             alive = self.alive

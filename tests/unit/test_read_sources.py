@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from chaffinch.errors import DataError, RecipeError
+from chaffinch.cache import damage_reported
+from chaffinch.errors import CacheWarning, DataError, RecipeError
 from chaffinch.readers import plan_source, read_source
 from chaffinch.recipe.source import Source
 
@@ -162,10 +163,11 @@ def test_what_is_missing_or_torn_in_the_cache_is_made_again(data, tmp_path):
         lambda: shards[0].path.write_bytes(image[:100]),
         lambda: shards[0].quarantine.unlink(),
         lambda: shards[0].path.with_suffix(".json").write_text("{"),
-        lambda: (cache / "files.json").write_text("[1"),
+        lambda: (cache / "inputs.json").write_text("[1"),
     ):
         damage()
-        assert read_source(source(files="b/2.jsonl"), data, cache) == shards
+        with damage_reported():
+            assert read_source(source(files="b/2.jsonl"), data, cache) == shards
         assert shards[0].path.read_bytes() == image
 
 
@@ -324,7 +326,8 @@ def test_a_shard_that_ends_in_zeroes_is_read_again(data, tmp_path):
     path = shards()[0].path
     # What a power cut may leave: the length is right, the end was never written.
     path.write_bytes(before[0][:-200] + bytes(200))
-    after = shards()
+    with pytest.warns(CacheWarning, match=f"{path.name} is damaged"):
+        after = shards()
     assert [shard.cached for shard in after] == [False, True]
     assert [shard.path.read_bytes() for shard in after] == before
 

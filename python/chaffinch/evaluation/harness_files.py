@@ -4,6 +4,7 @@ Each set becomes one task of the harness for each file, subject or kind of quest
 `evaluation_sets` gives it.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,11 @@ from typing import Any
 
 import yaml
 
+from chaffinch.cache import atomic_path
 from chaffinch.errors import DataError
 from chaffinch.evaluation.further import boxed, utilitarian_pairs
 from chaffinch.evaluation.instructeval import LETTERS, drop_answers, mmlu_rows
 from chaffinch.evaluation.task import files_of, part, rows_of
-from chaffinch.readers.hashes import write_json
 
 
 @dataclass(frozen=True)
@@ -283,7 +284,8 @@ def _write(folder: Path, base: Path, include: str, name: str, rows: Mapping[str,
     places = {}
     for split, own in rows.items():
         path = (folder / f"{name}_{split}.json").resolve()
-        write_json(path, own)
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(own), "utf-8")
         places[split] = str(path)
     return _write_task(folder, base, include, name, places, {"training_split": None, "tag": []})
 

@@ -1,12 +1,11 @@
 """Hashes of files, remembered so that a rebuild does not read gigabytes again."""
 
-import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from chaffinch import _core
-from chaffinch.cache import atomic_path
+from chaffinch.cache import read_json, write_json
 
 # A file changed this recently (in nanoseconds) may change again without its time of change telling.
 RECENT = 2_000_000_000
@@ -17,13 +16,13 @@ def file_hashes(paths: Iterable[Path], cache: Path, *, threads: int | None = Non
 
     Args:
         paths: the files.
-        cache: folder that holds `files.json`, the memory; may be shared by several processes.
+        cache: folder that holds `inputs.json`, the memory; may be shared by several processes.
         threads: threads to hash with; all cores when None.
 
     Raises:
         OSError: a file cannot be read.
     """
-    memory = cache / "files.json"
+    memory = cache / "inputs.json"
     known = _load(memory)
     now = time.time_ns()
     stamps = {path: _stamp(path) for path in paths}
@@ -56,14 +55,5 @@ def _is_settled(stamp: list[int], now: int) -> bool:
 
 
 def _load(memory: Path) -> dict[str, list[object]]:
-    try:
-        known = json.loads(memory.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
+    known = read_json(memory)
     return known if isinstance(known, dict) else {}
-
-
-def write_json(path: Path, value: object) -> None:
-    """Writes a JSON file that appears complete or not at all; torn by a power cut, it does not parse."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value), "utf-8")

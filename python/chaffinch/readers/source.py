@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from chaffinch import _core
-from chaffinch.cache import atomic_path, temporary_beside
+from chaffinch.cache import atomic_path, read_json, report_damage, temporary_beside, write_json
 from chaffinch.errors import DataError
-from chaffinch.readers.columnar import ARROW_MAGIC, BATCH_ROWS, cut_short, damaged, ends_well, open_batches, open_hub
-from chaffinch.readers.hashes import file_hashes, write_json
+from chaffinch.readers.columnar import BATCH_ROWS, cut_short, damaged, open_batches, open_hub
+from chaffinch.readers.hashes import file_hashes
 from chaffinch.readers.inputs import COLUMNAR, GROUPED, HUB, Input, plan_source
 from chaffinch.readers.plan import UNFOLDED, Task, core_plan, is_delimited, load_task_table
 from chaffinch.readers.unfold import UNFOLD
@@ -119,7 +119,8 @@ def read_source(
     inputs = plan_source(source, data)
     before = {member: _stamp(member) for input_ in inputs for member in input_.members}
     work = list(_work(source, data, cache, inputs, threads))
-    missing = [item for item in work if _cached(item) is None]
+    summaries = _verified(work, threads)
+    missing = [item for item in work if item.summary not in summaries]
     waiting = {id(item) for item in missing}
     done = sum(item.input.bytes for item in work if id(item) not in waiting)
     if progress is not None:
@@ -132,23 +133,22 @@ def read_source(
             if _stamp(member) != before[member]:
                 hint = "run again when nothing writes to it"
                 raise DataError(f"{member} changed while it was read\nhint: {hint}")
-        for item, outcome in zip(group, outcomes, strict=True):
-            _finish(item, *outcome)
+        summaries |= _finish(group, outcomes, threads)
         done += sum(item.input.bytes for item in group)
         if progress is not None:
             progress(done)
-    return [_shard(source, item, cached=id(item) not in waiting) for item in work]
+    return [_shard(source, item, summaries[item.summary], cached=id(item) not in waiting) for item in work]
 
 
 def cached_shards(source: Source, data: Path, cache: Path) -> list[Shard]:
-    """The shards that `read_source` would find in the cache. Reads none; hashes the files that are new to it."""
+    """The shards that `read_source` would find in the cache, by their sizes. Hashes the files that are new to it."""
     if not (cache / SHARDS).is_dir():
         return []
     inputs = [input_ for input_ in plan_source(source, data) if not input_.file.startswith(HUB)]
     return [
-        _shard(source, item, cached=True)
+        _shard(source, item, summary, cached=True)
         for item in _work(source, data, cache, inputs, None)
-        if _cached(item) is not None
+        if (summary := _cached(item)) is not None
     ]
 
 
@@ -202,16 +202,42 @@ def _digest(value: object) -> str:
 
 
 def _cached(item: _Work) -> dict[str, Any] | None:
-    """The summary of a complete shard."""
-    try:
-        summary = json.loads(item.summary.read_text("utf-8"))
-        shard = item.job["output"]
-        complete = shard.stat().st_size == summary["shard_bytes"] and ends_well(shard, ARROW_MAGIC)
-        complete = complete and (summary["rejected"] == 0 or ends_well(item.job["quarantine"], ARROW_MAGIC))
-        complete = complete and (summary["examples"] == 0 or ends_well(_examples(item), ARROW_MAGIC))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    """The summary of a shard that is complete, as far as sizes tell."""
+    summary = read_json(item.summary)
+    if summary is None:
         return None
-    return summary if complete else None
+    try:
+        damaged = [path for path in _files(item, summary) if path.stat().st_size != summary["files"][path.name][0]]
+    except (FileNotFoundError, KeyError):
+        return None
+    for path in damaged:
+        report_damage(path)
+    return None if damaged else summary
+
+
+def _verified(work: list[_Work], threads: int | None) -> dict[Path, dict[str, Any]]:
+    """By the file with the summary, those of the shards in the cache whose files hold what was written.
+
+    A file that does not is reported.
+    """
+    found = {item.summary: (item, summary) for item in work if (summary := _cached(item)) is not None}
+    files = sorted({path for item, summary in found.values() for path in _files(item, summary)})
+    hashes = dict(zip(files, _core.hash_files(files, threads=threads), strict=True))
+    sound = {}
+    for place, (item, summary) in found.items():
+        damaged = [path for path in _files(item, summary) if hashes[path] != summary["files"][path.name][1]]
+        for path in damaged:
+            report_damage(path)
+        if not damaged:
+            sound[place] = summary
+    return sound
+
+
+def _files(item: _Work, summary: Mapping[str, Any]) -> list[Path]:
+    """The files of a shard: its rows, and its quarantine and examples where there are any."""
+    quarantine, examples = summary["rejected"], summary["examples"]
+    found: list[Path] = [item.job["output"]]
+    return found + [item.job["quarantine"]] * bool(quarantine) + [_examples(item)] * bool(examples)
 
 
 def _groups(items: list[_Work]) -> Iterator[list[_Work]]:
@@ -295,31 +321,33 @@ def _examples(item: _Work) -> Path:
     return path.with_suffix(".examples.arrow")
 
 
-def _finish(item: _Work, rows: int, rejected: int, examples: int, notes: dict[str, int]) -> None:
-    """Writes the summary: the sign that the shard is complete.
+def _finish(group: list[_Work], outcomes: list[Outcome], threads: int | None) -> dict[Path, dict[str, Any]]:
+    """Writes the summaries: the sign that a shard is complete; its files' sizes and hashes are in it.
 
     The shard itself is not forced to disk, which would take as long as reading it. A killed process loses nothing by
-    that, and after a power cut a file is shorter than its summary says, since file systems that order their writes
-    extend a file only once its data is there, or it ends in zeroes; `_cached` refuses such a shard.
+    that, and after a power cut a file is shorter than its summary says or holds something else; `_verified` refuses it.
     """
-    summary = {
-        "reader_version": READER_VERSION,
-        "file": item.input.file,
-        "file_hash": item.file_hash,
-        "rows": rows,
-        "rejected": rejected,
-        "examples": examples,
-        "notes": notes,
-        "shard_bytes": item.job["output"].stat().st_size,
-    }
-    write_json(item.summary, summary)
+    summaries = {}
+    for item, (rows, rejected, examples, notes) in zip(group, outcomes, strict=True):
+        summaries[item.summary] = {
+            "reader_version": READER_VERSION,
+            "file": item.input.file,
+            "file_hash": item.file_hash,
+            "rows": rows,
+            "rejected": rejected,
+            "examples": examples,
+            "notes": notes,
+        }
+    files = {item.summary: _files(item, summaries[item.summary]) for item in group}
+    flat = sorted({path for paths in files.values() for path in paths})
+    hashes = dict(zip(flat, _core.hash_files(flat, threads=threads), strict=True))
+    for place, summary in summaries.items():
+        summary["files"] = {path.name: [path.stat().st_size, hashes[path]] for path in files[place]}
+        write_json(place, summary)
+    return summaries
 
 
-def _shard(source: Source, item: _Work, *, cached: bool) -> Shard:
-    summary = _cached(item)
-    if summary is None:
-        message = f"{item.job['output']} vanished from the cache"
-        raise DataError(f"{message}\nhint: run again, and do not clean the cache meanwhile")
+def _shard(source: Source, item: _Work, summary: Mapping[str, Any], *, cached: bool) -> Shard:
     return Shard(
         path=item.job["output"],
         quarantine=item.job["quarantine"] if summary["rejected"] else None,

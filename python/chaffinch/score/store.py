@@ -1,6 +1,7 @@
 """Answers once given: a file for each answerer, only ever appended to."""
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from chaffinch.cache import key_of
+from chaffinch.cache import key_of, report_damage
 from chaffinch.columns import is_unicode
 from chaffinch.errors import DataError
 
@@ -18,8 +19,9 @@ ANSWERS = "answers"
 class AnswerStore:
     """The answers of one answerer, by the name of the prompt.
 
-    A line of JSON for each: `{"q": name, "a": text}`, or `{"q": name, "no": why}` where there will never be one; the
-    first line tells whose they are. A line that a killed run left unfinished counts for nothing.
+    A line of JSON for each: `{"x": hash, "q": name, "a": text}`, or `{..., "no": why}` where there will never be one;
+    the first line tells whose they are. A line that a killed run left unfinished counts for nothing. A damaged one is
+    reported, and its question is asked again; lines of older versions have no hash.
 
     Args:
         cache: the cache folder; the file lies in `answers/` of it.
@@ -77,8 +79,8 @@ class AnswerStore:
     def add(self, answers: Mapping[str, str], refused: Mapping[str, str]) -> None:
         """Keeps answers; they are on the disk when this returns."""
         assert self._file is not None, "answers are added while writing"
-        lines = [{"q": key, "a": text} for key, text in answers.items()]
-        lines += [{"q": key, "no": why} for key, why in refused.items()]
+        lines = [_hashed({"q": key, "a": text}) for key, text in answers.items()]
+        lines += [_hashed({"q": key, "no": why}) for key, why in refused.items()]
         if lines:
             self._write(self._file, lines)
             self._answers.update(answers)
@@ -111,14 +113,36 @@ class AnswerStore:
         if not self.path.is_file():
             return
         with self.path.open("rb") as file:
-            for line in file:
-                try:
-                    record = json.loads(line) if line.endswith(b"\n") else {}
-                    key, answer, why = record.get("q"), record.get("a"), record.get("no")
-                except (ValueError, AttributeError):
-                    # Torn by a power cut; the question is asked again.
+            for number, line in enumerate(file):
+                if not line.endswith(b"\n"):
+                    # Torn by a kill; the question is asked again.
                     continue
-                if isinstance(key, str) and isinstance(answer, str) and is_unicode(answer):
+                try:
+                    record = json.loads(line)
+                    key, answer, why = record.get("q"), record.get("a"), record.get("no")
+                    sound = number == 0 or _is_sound(record)
+                except (ValueError, AttributeError, RecursionError):
+                    sound = False
+                if not sound:
+                    report_damage(self.path)
+                elif isinstance(key, str) and isinstance(answer, str):
                     self._answers[key] = answer
                 elif isinstance(key, str) and isinstance(why, str):
                     self._answers[key], self._why[key] = None, why
+
+
+def _hash(record: Mapping[str, str]) -> str:
+    return hashlib.blake2b(json.dumps(record).encode(), digest_size=8).hexdigest()
+
+
+def _hashed(record: Mapping[str, str]) -> dict[str, str]:
+    return {"x": _hash(record), **record}
+
+
+def _is_sound(record: dict[str, Any]) -> bool:
+    """Whether a line says what was written: with a hash, or in the form of older versions, which had none."""
+    rest = {name: value for name, value in record.items() if name != "x"}
+    known = rest.keys() in ({"q", "a"}, {"q", "no"}) and all(
+        isinstance(value, str) and is_unicode(value) for value in rest.values()
+    )
+    return known and ("x" not in record or record["x"] == _hash(rest))

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chaffinch import _core
-from chaffinch.cache import atomic_path
+from chaffinch.cache import sealed_path, unsealed
 from chaffinch.chat_template import FILLER, SIGNS, ChatTemplate, Refused, Turns
 from chaffinch.conversations import as_rows
 from chaffinch.decisions import Decisions
@@ -239,7 +239,7 @@ def run(
         for name, count in counts.items():
             notes[name.replace("_", " ")] = int(notes[name.replace("_", " ")]) + count
 
-    with atomic_path(path) as temporary, pa.ipc.new_file(str(temporary), SCHEMA) as writer:
+    with sealed_path(path) as temporary, pa.ipc.new_file(str(temporary), SCHEMA) as writer:
         for batch in tokenizer.batches(rows, alive, prepare, **watch):
             writer.write_table(batch.documents)
             dropped.append(batch.dropped)
@@ -275,8 +275,8 @@ class Documents:
 
     @classmethod
     def open(cls, path: Path) -> "Documents":
-        """Maps the file."""
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        """Maps the file, which `run` has written or whoever calls has verified."""
+        table = pa.ipc.open_file(unsealed(path, verify=False)).read_all()
         row, part = (table[name].to_numpy() for name in ("row", "part"))
         return cls(row, part, Tokens(table))
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chaffinch.cache import atomic_path, key_of
+from chaffinch.cache import atomic_path, key_of, report_damage
 from chaffinch.errors import DataError
 from chaffinch.handover.documents import Documents
 from chaffinch.handover.forms import write_packs
@@ -23,6 +23,7 @@ from chaffinch.recipe.load import load_recipe
 from chaffinch.recipe.pack import Pack
 from chaffinch.result import Result
 from chaffinch.stages.tokenize import tokenize
+from chaffinch.store import hash_file
 from chaffinch.tokenizer_files import TokenizerFiles, load_tokenizer
 from chaffinch.train.folder import Folder
 from chaffinch.train.options import Options
@@ -116,7 +117,8 @@ def packs_of(result: Result, options: Options, folder: Path, ranks: int, progres
         raise DataError(f"{result.out} has no row to learn from ({left or 'it is empty'})\n{hint}")
     splits = {name: split for name, split in made.items() if split.packs}
     with atomic_path(folder / _KEY) as temporary:
-        temporary.write_text(json.dumps({"key": key, "splits": {name: asdict(one) for name, one in splits.items()}}))
+        counts = {name: asdict(one) for name, one in splits.items()}
+        temporary.write_text(json.dumps({"key": key, "splits": counts, "files": _hashes(folder)}))
     owned.written(folder.name)
     return Packed(folder, True, splits)
 
@@ -148,9 +150,23 @@ def _are_the_same(result: Result, options: Options, files: TokenizerFiles, ranks
 def _kept(folder: Path, key: str) -> dict[str, Split] | None:
     try:
         found = json.loads((folder / _KEY).read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
+        if found["key"] != key:
+            return None
+        kept = {name: Split(**one) for name, one in found["splits"].items()}
+        sound = found["files"] == _hashes(folder)
+    except FileNotFoundError:
         return None
-    return {name: Split(**one) for name, one in found["splits"].items()} if found["key"] == key else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        report_damage(folder)
+        return None
+    return kept
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Of each file of packs, the hash of what it holds."""
+    return {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.suffix in (".bin", ".arrow")}
 
 
 def _made(result: Result, split: str, options: Options, folder: Path, ranks: int, progress: Progress) -> Split:

@@ -111,26 +111,29 @@ pub(crate) fn read_batches(
     })
 }
 
-/// BLAKE3 of each file's bytes, in hexadecimal.
+/// BLAKE3 of each file's bytes but for the last `leave`, in hexadecimal.
 #[pyfunction]
-#[pyo3(signature = (paths, *, threads=None, progress=None))]
+#[pyo3(signature = (paths, *, leave=0, threads=None, progress=None))]
 pub(crate) fn hash_files(
     py: Python<'_>,
     paths: Vec<PathBuf>,
+    leave: u64,
     threads: Option<Threads>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Vec<String>> {
     door::enter(py, threads, progress, |control| {
         let hash = |path: &PathBuf| -> Result<String> {
             let mut hasher = blake3::Hasher::new();
-            let mut file = File::open(path).map_err(at(path))?;
+            let file = File::open(path).map_err(at(path))?;
+            let all = if leave == 0 { u64::MAX } else { file.metadata().map_err(at(path))?.len() };
+            let mut content = file.take(all.saturating_sub(leave));
             // Read, not mapped: a file that is shortened meanwhile would end the process. One piece is hashed while the next is read.
             let (mut piece, mut next) = (Vec::new(), Vec::new());
             loop {
                 let (read, ()) = rayon::join(
                     || {
                         next.clear();
-                        file.by_ref().take(HASHED_AT_A_TIME).read_to_end(&mut next)
+                        content.by_ref().take(HASHED_AT_A_TIME).read_to_end(&mut next)
                     },
                     || {
                         hasher.update_rayon(&piece);
@@ -150,7 +153,7 @@ pub(crate) fn hash_files(
 /// BLAKE3 of a file's bytes, in hexadecimal.
 #[pyfunction]
 pub(crate) fn hash_file(py: Python<'_>, path: PathBuf) -> PyResult<String> {
-    Ok(hash_files(py, vec![path], None, None)?.concat())
+    Ok(hash_files(py, vec![path], 0, None, None)?.concat())
 }
 
 /// The text of one key of each row's `meta`.
