@@ -1,8 +1,12 @@
 """What a server may do wrong, and what becomes of the question then."""
 
+import gzip
+import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -37,9 +41,9 @@ def test_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         expected = {"model": "m", "prompt": "a", "max_tokens": 128, "temperature": 0, "stop": ["\n\n"]}
         assert expected in server.asked
         assert server.headers[0]["Authorization"] == "Bearer secret"
-    reply: Reply = (200, {}, {"choices": [{"message": {"content": "hello \ud800"}}]})
+    reply: Reply = (200, {}, {"choices": [{"message": {"content": "hello"}}]})
     with Server(lambda *_: reply).running() as server:
-        assert collected(model(server, endpoint="chat").complete(["a"]))[0] == {0: "hello ?"}
+        assert collected(model(server, endpoint="chat").complete(["a"]))[0] == {0: "hello"}
         assert server.asked[0]["messages"] == [{"role": "user", "content": "a"}]
         assert "Authorization" not in server.headers[0]
 
@@ -119,6 +123,78 @@ def test_a_body_that_cannot_be_unpacked_is_asked_for_again() -> None:
 
     with Server(torn).running() as server:
         assert collected(model(server).complete(["a"]))[:3] == ({0: "x"}, {}, {})
+
+
+def test_a_lone_surrogate_is_a_missing_answer() -> None:
+    with Server(lambda body, _: completion("hello \ud800" if body["prompt"] == "a" else "x")).running() as server:
+        answers, refused, failed, _ = collected(model(server).complete(["a", "b"]))
+    assert (answers, refused, failed) == ({1: "x"}, {}, {0: "the server gave a lone surrogate, which is no text"})
+
+
+@contextmanager
+def dripping(first: bytes, drop: bytes) -> Iterator[str]:
+    """The address of a server that sends `first` at once and then `drop` every tenth of a second, without end."""
+    stopped = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(first)
+            while not stopped.wait(0.1):
+                connection.sendall(drop)
+
+    def serve(listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listening.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, args=(listening,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        finally:
+            stopped.set()
+            listening.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("first", "drop"),
+    [
+        (b"", b""),
+        (b"HTTP/1.1 200 OK\r\nX-", b"a"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" "),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+)
+def test_a_server_that_drips_is_not_waited_for(first: bytes, drop: bytes) -> None:
+    with dripping(first, drop) as address:
+        score = spec(address, timeout=0.7, attempts=2)
+        started = time.monotonic()
+        answers, _, failed, _ = collected(ServedModel(score.answerer, score).complete(["a", "b"]))
+    assert (answers, {*failed}) == ({}, {0, 1})
+    assert all("within 0.7 seconds" in why or "ReadTimeout" in why for why in failed.values()), failed
+    assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "why"),
+    [
+        ({}, b" " * (2 << 20), "more than 1,048,576 bytes"),
+        ({"Content-Encoding": "gzip"}, gzip.compress(b" " * (64 << 20)), "unpacks to more than 1,048,576 bytes"),
+        ({"Content-Encoding": "zstd"}, b"x", "packed as zstd"),
+    ],
+)
+def test_a_reply_without_end_is_no_answer(
+    headers: dict[str, str], body: bytes, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served, "MOST_BYTES", 1 << 20)
+    with Server(lambda *_: (200, headers, body)).running() as server:
+        failed = collected(model(server, attempts=1).complete(["a"]))[2]
+    assert why in failed[0]
+    packed = gzip.compress(b'{"choices": [{"text": "x"}]}')
+    with Server(lambda *_: (200, {"Content-Encoding": "gzip"}, packed)).running() as server:
+        assert collected(model(server).complete(["a"]))[0] == {0: "x"}
 
 
 def test_a_refused_question_is_not_asked_again() -> None:

@@ -38,7 +38,7 @@ class Served(Strict):
     endpoint: Literal["completions", "chat"] = Field(default="completions", description="chat: one user turn")
     concurrency: StrictInt = Field(default=16, ge=1, le=1024, description="questions under way at once")
     api_key_from: str | None = Field(default=None, description="the environment variable that holds the key")
-    timeout: float = Field(default=120, gt=0, description="seconds for one answer")
+    timeout: float = Field(default=120, gt=0, description="seconds for one answer, its last byte included")
     attempts: StrictInt = Field(default=6, ge=1, description="for one answer, with growing pauses between")
 
 
