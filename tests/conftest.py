@@ -1,5 +1,6 @@
 import json
 import random
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,10 @@ from hypothesis import settings
 # A loaded machine is no wrong answer.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# Whoever is started in the background ignores Ctrl-C, and so would every process that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 

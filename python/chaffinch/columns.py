@@ -168,7 +168,7 @@ def _from_python(values: list[Any], name: str) -> pa.ChunkedArray:
     if not any(isinstance(value, str) for value in values):
         try:
             return pa.chunked_array([pa.array(values)])
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
             raise ValueError(f"{name}: {error}") from error
     try:
         return pa.chunked_array([pa.array(values, pa.large_string())])
@@ -178,7 +178,7 @@ def _from_python(values: list[Any], name: str) -> pa.ChunkedArray:
             f"{name}: row {row} holds a lone surrogate, {ascii(values[row])[:80]}, which is no Unicode text\n"
             'hint: mend it with text.encode("utf-8", "replace").decode(), or leave the row out'
         ) from error
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         row = next(row for row, value in enumerate(values) if not isinstance(value, str | None))
         kind = type(values[row]).__name__
         raise ValueError(f"{name}: row {row} is {kind}, not str\nhint: give only str and None") from error

@@ -43,6 +43,17 @@ class Verbs(TyperGroup):
                 raise
             _tell(error)
             raise typer.Exit(DATA) from None
+        except MemoryError as error:
+            _tell(
+                MemoryError(f"out of memory: {error}\nhint: close other programs, raise the limit, or give less data")
+            )
+            raise typer.Exit(DATA) from None
+        except RuntimeError as error:
+            # Python's own words when the operating system gives no thread.
+            if "can't start new thread" not in str(error):
+                raise
+            _tell(RuntimeError(f"{error}\nhint: give fewer --threads, or raise the limit of processes (`ulimit -u`)"))
+            raise typer.Exit(DATA) from None
 
 
 def _tell(error: Exception) -> None:

@@ -388,6 +388,8 @@ def _whole(value: object, name: str) -> int:
         )
     if value < 0:
         raise ValueError(f"{name} is {value}, expected at least 0")
+    if value >= 2**64:
+        raise ValueError(f"{name} is {value}, expected less than 2^64")
     return int(value)
 
 

@@ -158,3 +158,12 @@ fn a_huge_capacity_costs_no_memory() {
     assert_eq!(packed(&[1, 2, 3], u32::MAX, Strategy::BestFit, 1).packs, 1);
     assert_eq!(packed(&[u32::MAX, u32::MAX], u32::MAX, Strategy::FirstFit, 1).packs, 2);
 }
+
+#[test]
+fn the_largest_capacity_takes_no_memory_to_speak_of() {
+    let lengths = [u32::MAX - 5, 3, u32::MAX, 2, 4];
+    for strategy in [Strategy::BestFit, Strategy::FirstFit, Strategy::Sequential] {
+        let found = packed(&lengths, u32::MAX, strategy, 1);
+        assert_eq!(found.packs, 3, "{strategy:?}");
+    }
+}

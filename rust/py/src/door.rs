@@ -52,16 +52,18 @@ pub(crate) fn enter<T: Send>(
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads.map_or(0, |Threads(threads)| threads))
         .build()
-        .map_err(|error| BorderError::Panic(error.to_string()))?;
+        .map_err(|error| BorderError::Threads(error.to_string()))?;
     let progress = progress.map(|callback| callback.clone().unbind());
     let control = Control::default();
     py.detach(|| {
         std::thread::scope(|scope| {
             let (sender, receiver) = channel::<()>();
-            let worker = scope.spawn(|| {
-                let _closes_when_done = sender;
-                pool.install(|| work(&control))
-            });
+            let worker = std::thread::Builder::new()
+                .spawn_scoped(scope, || {
+                    let _closes_when_done = sender;
+                    pool.install(|| work(&control))
+                })
+                .map_err(|error| BorderError::Threads(error.to_string()))?;
             let mut stopped: Option<PyErr> = None;
             while let Err(RecvTimeoutError::Timeout) = receiver.recv_timeout(POLL) {
                 if stopped.is_none() {

@@ -16,6 +16,11 @@ pub(crate) enum BorderError {
     Arrow(#[from] arrow_schema::ArrowError),
     #[error("{path}: {source}")]
     File { path: String, source: std::io::Error },
+    /// The operating system gave no thread.
+    #[error(
+        "a thread could not be started: {0}\nhint: give fewer threads, or raise the limit of processes (`ulimit -u`)"
+    )]
+    Threads(String),
     #[error("internal error, please report it: {0}")]
     Panic(String),
 }
@@ -51,6 +56,7 @@ impl From<BorderError> for PyErr {
                     None => PyOSError::new_err(format!("{path}: {reason}")),
                 }
             }
+            threads @ BorderError::Threads(_) => PyOSError::new_err(threads.to_string()),
             BorderError::Panic(message) => {
                 PyRuntimeError::new_err(format!("internal error, please report it: {message}"))
             }

@@ -1,33 +1,80 @@
 //! Packs by the tokens that are still free in them.
 
+use std::collections::BTreeMap;
+
 const NONE: u32 = u32::MAX;
+
+/// With more sizes than this, those that are there are kept in a tree: a place for each would take gigabytes.
+const MOST_SIZES: u32 = 1 << 24;
 
 /// Open packs, found by the least room that is enough.
 #[derive(Debug)]
 pub(super) struct Fullest {
     capacity: u32,
     shortest: u32,
-    /// By free tokens, the pack that came there last.
-    heads: Vec<u32>,
+    heads: Heads,
     /// By pack, the one that had come there before.
     next: Vec<u32>,
-    there: Bitmap,
+}
+
+/// By free tokens, the pack that came there last.
+#[derive(Debug)]
+enum Heads {
+    Few { of: Vec<u32>, there: Bitmap },
+    Many(BTreeMap<u32, u32>),
+}
+
+impl Heads {
+    fn new(capacity: u32, most: u32) -> Self {
+        if capacity >= most {
+            return Self::Many(BTreeMap::new());
+        }
+        let sizes = capacity as usize + 1;
+        Self::Few { of: vec![NONE; sizes], there: Bitmap::new(sizes) }
+    }
+
+    /// The pack with the least room of at least `length`, and that room.
+    fn least(&self, length: u32) -> Option<(u32, u32)> {
+        match self {
+            Self::Few { of, there } => there.next(length).map(|free| (of[free as usize], free)),
+            Self::Many(of) => of.range(length..).next().map(|(&free, &pack)| (pack, free)),
+        }
+    }
+
+    /// Puts `pack` where there is so much room, and says which was there.
+    fn put(&mut self, free: u32, pack: u32) -> u32 {
+        match self {
+            Self::Few { of, there } => {
+                there.set(free);
+                std::mem::replace(&mut of[free as usize], pack)
+            }
+            Self::Many(of) => of.insert(free, pack).unwrap_or(NONE),
+        }
+    }
+
+    fn remove(&mut self, free: u32) {
+        match self {
+            Self::Few { of, there } => {
+                of[free as usize] = NONE;
+                there.clear(free);
+            }
+            Self::Many(of) => drop(of.remove(&free)),
+        }
+    }
 }
 
 impl Fullest {
     /// Packs of `capacity` tokens, for documents of at least `shortest`: with less room a pack is closed.
     pub(super) fn new(capacity: u32, shortest: u32) -> Self {
-        let sizes = capacity as usize + 1;
-        Self { capacity, shortest, heads: vec![NONE; sizes], next: Vec::new(), there: Bitmap::new(sizes) }
+        Self { capacity, shortest, heads: Heads::new(capacity, MOST_SIZES), next: Vec::new() }
     }
 
     /// The pack that a document goes to; a new one, counted in `packs`, when none has room.
     pub(super) fn place(&mut self, length: u32, packs: &mut u32) -> u32 {
-        let (pack, free) = if let Some(free) = self.there.next(length) {
-            let pack = self.heads[free as usize];
-            self.heads[free as usize] = self.next[pack as usize];
-            if self.heads[free as usize] == NONE {
-                self.there.clear(free);
+        let (pack, free) = if let Some((pack, free)) = self.heads.least(length) {
+            match self.next[pack as usize] {
+                NONE => self.heads.remove(free),
+                before => drop(self.heads.put(free, before)),
             }
             (pack, free)
         } else {
@@ -37,8 +84,7 @@ impl Fullest {
         };
         let rest = free - length;
         if rest >= self.shortest {
-            self.next[pack as usize] = std::mem::replace(&mut self.heads[rest as usize], pack);
-            self.there.set(rest);
+            self.next[pack as usize] = self.heads.put(rest, pack);
         }
         pack
     }
@@ -131,5 +177,27 @@ impl Leftmost {
         }
         *packs = (*packs).max(pack + 1);
         pack
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_finds_what_a_place_for_each_size_finds() {
+        let mut lengths: Vec<u32> = (0..5000_u64).map(|n| (n * n * 7919 % 97 + 3) as u32).collect();
+        for sorted in [false, true] {
+            let mut few = Fullest::new(211, 3);
+            let mut many = Fullest { heads: Heads::new(211, 0), ..Fullest::new(211, 3) };
+            let (mut first, mut second) = (0, 0);
+            for &length in &lengths {
+                assert_eq!(few.place(length, &mut first), many.place(length, &mut second));
+            }
+            assert_eq!(first, second);
+            if !sorted {
+                lengths.sort_unstable_by(|a, b| b.cmp(a));
+            }
+        }
     }
 }
