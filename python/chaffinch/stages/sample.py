@@ -386,10 +386,8 @@ def _whole(value: object, name: str) -> int:
             f"{name} is {value!r}, not a whole number of rows\n"
             "hint: 1 and 1.0 are different things; for a share of the rows use cf.allocate(..., fraction=)"
         )
-    if value < 0:
-        raise ValueError(f"{name} is {value}, expected at least 0")
-    if value >= 2**64:
-        raise ValueError(f"{name} is {value}, expected less than 2^64")
+    if not 0 <= value < 2**64:
+        raise ValueError(f"{name} is {value}, expected at least 0 and less than 2^64")
     return int(value)
 
 
