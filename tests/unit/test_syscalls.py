@@ -141,7 +141,7 @@ def refused(tried: Sequence[Sequence[int | str]]) -> str:
 
 @by_number
 def test_every_other_call_is_refused_by_the_kernel() -> None:
-    # The kernel itself lets two calls pass every filter, and kills whoever makes them: those of its probes.
+    # The kernel itself lets two calls pass every filter: those of its probes, useless to whoever else makes them.
     allowed = {335, 336, *(number for row in TABLE for number in row.numbers(0))}
     assert refused([[number, *[0] * 6] for number in range(480) if number not in allowed]) == "all tried\n"
 
