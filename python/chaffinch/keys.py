@@ -12,7 +12,7 @@ from chaffinch.stages import format as formatting
 from chaffinch.stages import label, select, tokenize
 
 # Raise it when any stage comes to decide otherwise: decisions kept by older versions are then taken again.
-DECISIONS_VERSION = 5
+DECISIONS_VERSION = 6
 
 
 def kept_decisions(

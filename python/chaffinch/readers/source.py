@@ -20,7 +20,7 @@ from chaffinch.readers.unfold import UNFOLD
 from chaffinch.recipe.source import Source
 
 # Part of every cache key: goes up whenever the same file would give another shard.
-READER_VERSION = 4
+READER_VERSION = 5
 
 # The folder of the cache that holds the shards.
 SHARDS = "read"
