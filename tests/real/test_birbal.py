@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from rouge import Rouge
 
 import chaffinch as cf
+from chaffinch.cache import load_table
 from chaffinch.recipe.label import CLOSED
 from chaffinch.recipe.load import load_recipe
 from chaffinch.stages import select
@@ -64,8 +64,9 @@ def raw_rows(real: Path, inputs: list[dict[str, Any]]) -> list[Raw]:
 def answers_of(out: Path) -> list[str | None]:
     """What the stage `score` kept: an answer for each row, in the order of the files."""
     for path in (out / ".chaffinch" / "decisions").glob("*.columns.arrow"):
-        table = pa.ipc.open_file(str(path)).read_all()
-        if "answer" in table.column_names:
+        kept = load_table(path)
+        if kept is not None and "answer" in kept[0].column_names:
+            table = kept[0]
             answers: list[str | None] = table["answer"].to_pylist()
             return answers
     raise AssertionError("no answers were kept")
